@@ -1,0 +1,31 @@
+# One target for each check; `make check` is the fast loop. PYTHON names the interpreter that makes .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+.PHONY: install format lint types imports unit contract e2e fault check
+install: $(VENV)/.installed
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+types: install
+	$(BIN)/mypy
+imports: install
+	$(BIN)/lint-imports
+unit: install
+	$(BIN)/pytest -q tests/unit --doctest-modules src/modelyard
+contract: install
+	$(BIN)/pytest -q tests/contract -m "not clients"
+e2e: install
+	$(BIN)/pytest -q tests/e2e
+fault: install
+	$(BIN)/pytest -q tests/fault
+check: lint types imports unit contract

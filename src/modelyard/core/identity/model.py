@@ -1,0 +1,33 @@
+"""Who calls: access keys that sign, bearer tokens, session credentials of running jobs.
+
+Owns these values. A secret is shown once, when it is made; SigV4 needs it again, so it is stored
+encrypted, while a bearer token is stored only as its SHA-256.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key as the signature check needs it."""
+
+    access_key: str
+    secret: str
+    principal: str
+    """The access key whose rights it has: itself, or the one that signed a job's creation."""
+    session_token: str | None = None
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """A key as it is listed: nothing secret."""
+
+    id: str
+    kind: Literal["signing", "bearer", "session"]
+    name: str
+    created: float
+    expires: float | None = None

@@ -1,0 +1,114 @@
+"""What the jobs noun needs from outside: a place that runs attempts and a table that remembers jobs.
+
+Runner. Owns processes, never the job's truth. Thread-safe. ``start`` is idempotent by attempt id: however
+often and from however many controllers it is called, the user's code starts at most once; it returns when
+the supervisor is launched, and a crash right after leaves either nothing or a supervisor that carries on.
+``observe`` only reads and never blocks. ``stop`` asks (SIGTERM, ``grace`` seconds, SIGKILL) and returns at
+once. An attempt that has ``exited`` never changes again; ``lost`` means its supervisor died without a
+record and nothing of it is alive. ``remove`` frees what an ended attempt holds on disk.
+
+JobTable. Owns rows, never decisions. Each writing call is one transaction that is on disk when it returns
+and that raises LeaseLost, writing nothing, when the given lease token is not the row's current one or has
+expired by the table's own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a job. ``folder`` holds the staged files and receives logs, results and the exit record.
+
+    Layout below ``folder`` (the worker sees ``ml/<host>`` as /opt/ml)::
+
+        ml/<host>/input|code|model|output|checkpoints   staged before start
+        out/<host>/                                       what the worker hands back
+        log/<host>.log                                    lines of ``<epoch ms>\\t<text>``
+        spec.json  started  exit  supervisor.lock  stop   the supervisor's own
+    """
+
+    id: str
+    job_id: str
+    number: int
+    folder: Path
+    hosts: tuple[str, ...]
+    command: tuple[str, ...]
+    """What each host runs inside its sandbox; ``{host}`` is replaced."""
+    variables: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Handed over by file descriptor, never on a command line or disk."""
+    cpus: float = 1.0
+    memory: int = 2 << 30
+    deadline: float | None = None
+    """Epoch seconds at which the supervisor stops the attempt by itself."""
+    grace: float = 120
+    network: bool = True
+    readable: tuple[Path, ...] = ()
+    """Further host folders shown read-only at their own paths (interpreters, environments)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """``absent``: never started here. ``reason`` of an exit: ``exited``, ``stopped``, ``deadline``,
+    ``memory`` or ``refused`` (the sandbox could not be made; ``message`` says why)."""
+
+    state: Literal["absent", "running", "exited", "lost"]
+    started: float | None = None
+    ended: float | None = None
+    exit_code: int | None = None
+    reason: Literal["exited", "stopped", "deadline", "memory", "refused"] | None = None
+    message: str = ""
+    dropped_lines: int = 0
+
+
+class Runner(Protocol):
+    """Where attempts run; the contract is this module's prose."""
+
+    def start(self, attempt: Attempt) -> None: ...
+
+    def observe(self, attempt_folder: Path) -> Observation: ...
+
+    def stop(self, attempt_folder: Path, grace: float) -> None: ...
+
+    def remove(self, attempt_folder: Path) -> None: ...
+
+
+class Inputs(Protocol):
+    """The artifacts that staging reads and results go to (implemented by core/artifacts).
+
+    ``fetch`` writes a regular file durably enough to survive until the attempt starts; ``store`` is on
+    disk when it returns and replaces what an earlier, crashed try stored under the same name.
+    """
+
+    def keys(self, location: str) -> Iterator[tuple[str, int]]: ...
+
+    def fetch(self, location: str, target: Path) -> None: ...
+
+    def read(self, location: str, limit: int) -> bytes: ...
+
+    def store(self, source: Path, location: str) -> None: ...
+
+
+class Environments(Protocol):
+    """Interpreters with libraries in them (``core`` asks; app composes).
+
+    ``resolve`` raises Invalid, naming the images that would do, for one that no environment here answers
+    for. ``prepare`` builds or finds the cached environment with ``requirements`` installed on top and
+    returns the interpreter; it may take minutes and runs outside any transaction.
+    """
+
+    def resolve(self, image: str) -> str: ...
+
+    def prepare(self, environment: str, requirements: Path | None, log: Path) -> Path: ...
+
+
+class Lock(Protocol):
+    """A named mutual exclusion inside one process."""
+
+    def __call__(self, name: str) -> AbstractContextManager[None]: ...

@@ -1,0 +1,78 @@
+"""One database: connections, transactions, migrations.
+
+Owns how a transaction begins and when it is on disk. SQLite is opened with WAL and synchronous=FULL: a
+committed transaction survives a power cut (https://www.sqlite.org/pragma.html#pragma_synchronous). Writers
+begin IMMEDIATE and take turns inside this process, so that none fails with "database is locked" after
+reading what it is about to change.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, text
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class Database:
+    """Thread-safe. ``url`` is SQLAlchemy's, e.g. ``sqlite:////var/lib/modelyard/catalogue.db``."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that only reads, on one snapshot."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction; on disk when the block ends, undone when it raises. Keep it free of other I/O."""
+        if self._turn is None:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        with self._turn, self.engine.connect() as connection:
+            connection.execute(text("BEGIN IMMEDIATE"))
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest revision; safe to run at every start."""
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        with self.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _open(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
