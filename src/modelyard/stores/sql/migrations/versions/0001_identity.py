@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -9,4 +12,18 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("name", sa.String(256), nullable=False),
+        sa.Column("principal", sa.String(64), nullable=False),
+        sa.Column("created", sa.Double(), nullable=False),
+        sa.Column("expires", sa.Double()),
+        sa.Column("sealed", sa.LargeBinary()),
+        sa.Column("digest", sa.String(64)),
+        sa.Column("owner", sa.String(64)),
+        sa.PrimaryKeyConstraint("id", name="pk_keys"),
+    )
+    for column in ("expires", "digest", "owner"):
+        op.create_index(f"ix_keys_{column}", "keys", [column])

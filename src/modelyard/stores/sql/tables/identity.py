@@ -1,0 +1,21 @@
+"""The table of keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, LargeBinary, String, Table
+
+from modelyard.stores.sql.tables.metadata import metadata
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("principal", String(64), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, index=True),
+    Column("sealed", LargeBinary),
+    Column("digest", String(64), index=True),
+    Column("owner", String(64), index=True),
+)

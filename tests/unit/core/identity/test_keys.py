@@ -1,0 +1,70 @@
+"""The law of keys: shown once, found by signature checks, ended with their principal or job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelyard.base.clock import SteppedClock
+from modelyard.base.disk import RealDisk
+from modelyard.base.errors import Invalid, NotFound
+from modelyard.core.identity.service import KeyService
+from modelyard.stores.sql.cipher import FileCipher
+from modelyard.stores.sql.database import Database
+from modelyard.stores.sql.identity import SqlKeyTable
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture
+def keys(tmp_path: Path, clock: SteppedClock) -> KeyService:
+    database = Database(f"sqlite:///{tmp_path}/catalogue.db")
+    database.migrate()
+    return KeyService(SqlKeyTable(database), FileCipher(RealDisk(), tmp_path / "keys" / "master"), clock)
+
+
+def test_a_key_is_found_with_its_secret_and_stored_without_it(keys: KeyService, tmp_path: Path) -> None:
+    made = keys.create("laptop")
+    assert keys.lookup(made.access_key) == made
+    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert made.secret.encode() not in files
+
+
+def test_the_master_key_is_private(keys: KeyService, tmp_path: Path) -> None:
+    assert (tmp_path / "keys" / "master").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_session_ends_with_time_with_its_job_and_with_its_principal(keys: KeyService, clock: SteppedClock) -> None:
+    first, second = keys.create("first"), keys.create("second")
+    timed = keys.session(first.access_key, 60)
+    owned = keys.session(first.access_key, 600, owner="job-1")
+    follows = keys.session(second.access_key, 600)
+    assert keys.lookup(timed.access_key) == timed
+    clock.step(61)
+    assert keys.lookup(timed.access_key) is None
+    keys.end_sessions("job-1")
+    assert keys.lookup(owned.access_key) is None
+    keys.delete(second.access_key)
+    assert keys.lookup(follows.access_key) is None
+
+
+def test_the_last_signing_key_cannot_be_deleted(keys: KeyService) -> None:
+    only = keys.create("only")
+    keys.create_bearer("token")
+    with pytest.raises(Invalid):
+        keys.delete(only.access_key)
+    with pytest.raises(NotFound):
+        keys.delete("AKIAUNKNOWN")
+
+
+def test_a_bearer_token_is_known_by_its_digest_alone(keys: KeyService) -> None:
+    info, token = keys.create_bearer("ci")
+    assert keys.verify_bearer(token) == info
+    assert keys.verify_bearer(token + "x") is None
+    keys.create("signer")
+    keys.delete(info.id)
+    assert keys.verify_bearer(token) is None
