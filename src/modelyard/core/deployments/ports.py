@@ -22,7 +22,17 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """One endpoint process. ``folder`` holds ``ml/`` (the model, read-only inside), its log and its socket."""
+    """One endpoint process, without any network. Layout below ``folder`` (made by the controller before start)::
+
+        ml/           read-only in the sandbox as /opt/ml: model/ and code/
+        worker.json   read-only in the sandbox as /run/modelyard/worker.json
+        out/          writable in the sandbox as /run/modelyard/out; the worker makes ``out/ready`` when it answers
+        log           stdout and stderr as lines of ``<epoch ms>\\t<text>``
+        spec.json  started  exit  supervisor.lock  stop   the supervisor's own
+
+    The pool's supervisor listens on ``socket`` and hands the listening descriptor to the process; its number
+    is in the variable MODELYARD_LISTEN_FD. On SIGTERM the worker answers what it holds and ends.
+    """
 
     id: str
     folder: Path
@@ -32,6 +42,7 @@ class WorkerSpec:
     cpus: float
     memory: int
     readable: tuple[Path, ...] = ()
+    """Further host folders shown read-only at their own paths (interpreters, environments)."""
 
 
 @dataclass(frozen=True, slots=True)
