@@ -91,6 +91,17 @@ def is_locked(path: Path) -> bool:
 
 
 @contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Wait for the exclusive flock on ``path`` and hold it for the block."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
 def short_path(path: Path) -> Iterator[str]:
     """A name for ``path`` that fits a Unix socket address (108 bytes) however deep the folder lies."""
     if len(os.fsencode(path)) < 100:

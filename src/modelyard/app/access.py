@@ -1,0 +1,41 @@
+"""Keys from the command line; a running server takes up the change within a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelyard.app.house import open_house
+from modelyard.app.settings import Settings
+
+
+def create_key(given: dict[str, Any], name: str, bearer: bool) -> dict[str, Any]:
+    """A new key with its secret, shown this once."""
+    house = open_house(Settings(**given))
+    try:
+        if bearer:
+            info, token = house.keys.create_bearer(name)
+            return {"id": info.id, "token": token, "name": name}
+        made = house.keys.create(name)
+        return {"access_key": made.access_key, "secret": made.secret, "name": name}
+    finally:
+        house.close()
+
+
+def list_keys(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The keys without their secrets."""
+    house = open_house(Settings(**given))
+    try:
+        return [
+            {"id": info.id, "kind": info.kind, "name": info.name, "created": info.created} for info in house.keys.list()
+        ]
+    finally:
+        house.close()
+
+
+def delete_key(given: dict[str, Any], key_id: str) -> None:
+    """End a key and its sessions. Raises NotFound, and Invalid for the last signing key."""
+    house = open_house(Settings(**given))
+    try:
+        house.keys.delete(key_id)
+    finally:
+        house.close()

@@ -1,0 +1,91 @@
+"""A server for a command that needs one: the one that runs on this data directory, or a new process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+
+from modelyard.app.layout import Layout
+from modelyard.app.settings import Settings
+from modelyard.base.disk import is_locked
+from modelyard.base.errors import Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchedServer:
+    """A server that answers. ``started_here``: this command started it and may stop it."""
+
+    url: str
+    pid: int
+    started_here: bool
+
+    def stop(self, timeout: float = 60) -> None:
+        """SIGTERM, and wait until the process is gone."""
+        os.kill(self.pid, signal.SIGTERM)
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(self.pid, os.WNOHANG)[0]:
+                    return
+            time.sleep(0.02)
+        raise Unavailable(what=f"the server (pid {self.pid}) has not ended {timeout:.0f} s after SIGTERM")
+
+
+def launch(settings: Settings, timeout: float = 30) -> LaunchedServer:
+    """The running server of this data directory, or a new one on the settings' port, ready to answer.
+
+    Raises Unavailable, with the server's last lines, when it does not come up.
+    """
+    layout = Layout(settings.data_dir)
+    if is_locked(layout.server_lock):
+        return _running(layout)
+    layout.make()
+    log = layout.run / "server.log"
+    command = [sys.executable, "-m", "modelyard", "serve", "--data-dir", str(settings.data_dir)]
+    command += ["--host", settings.host, "--port", str(settings.port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    url = server_url(settings)
+    end = time.monotonic() + timeout
+    while time.monotonic() < end and process.poll() is None:
+        if _healthy(url) and (layout.run / "server.json").exists():
+            return LaunchedServer(url, process.pid, started_here=True)
+        time.sleep(0.05)
+    process.terminate()
+    raise Unavailable(what=f"the server did not start: {log.read_text(errors='replace')[-2000:].strip()}")
+
+
+def server_url(settings: Settings) -> str:
+    """The URL at which clients on this machine reach a server with these settings."""
+    scheme = "https" if settings.tls_cert else "http"
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return f"{scheme}://{host}:{settings.port}"
+
+
+def _running(layout: Layout) -> LaunchedServer:
+    end = time.monotonic() + 10
+    described = layout.run / "server.json"
+    while time.monotonic() < end:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            facts = json.loads(described.read_text())
+            if _healthy(facts["url"]):
+                return LaunchedServer(facts["url"], facts["pid"], started_here=False)
+        time.sleep(0.05)
+    raise Unavailable(what=f"a server runs on {layout.root} but does not answer; stop it and try again")
+
+
+def _healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

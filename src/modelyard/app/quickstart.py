@@ -1,0 +1,195 @@
+"""``modelyard quickstart``: the main job, from data in S3 to a prediction, through boto3 and nothing else.
+
+Owns the story that a new user sees. Every step is a call that any AWS client could make.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+import uuid
+from importlib import resources
+from typing import Any
+
+import boto3
+import pandas as pd
+from rich.console import Console
+from sklearn.datasets import load_iris
+
+from modelyard.app.exports import client_variables
+from modelyard.app.launch import LaunchedServer, launch
+from modelyard.app.settings import Settings
+
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+FLOWERS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+
+
+def quickstart(given: dict[str, Any], keep: bool) -> int:
+    """Run it; the exit code. ``given`` are settings from the command line; ``keep`` leaves the server running."""
+    settings = Settings(**given)
+    console = Console(highlight=False)
+    console.print(f"[bold]Modelyard[/] keeps its data in {settings.data_dir}")
+    server = launch(settings)
+    console.print(f"{'Started' if server.started_here else 'Found'} a server at [bold]{server.url}[/]")
+    try:
+        story = _Story(settings, server, console)
+        story.train()
+        story.deploy()
+        story.predict()
+        if keep:
+            story.say_how_to_go_on()
+        else:
+            story.tidy()
+    finally:
+        if server.started_here and not keep:
+            server.stop()
+            console.print("Stopped the server; [bold]modelyard quickstart --keep[/] leaves it running.")
+    return 0
+
+
+class _Story:
+    def __init__(self, settings: Settings, server: LaunchedServer, console: Console) -> None:
+        variables = client_variables(settings, server.url)
+        session = boto3.Session(
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            region_name=variables["AWS_DEFAULT_REGION"],
+        )
+        self._client = lambda service: session.client(service, endpoint_url=server.url)
+        self._sagemaker = self._client("sagemaker")
+        self._console = console
+        self._data_dir = settings.data_dir
+        self._url = server.url
+        self._bucket = "quickstart"
+        self._name = f"iris-{uuid.uuid4().hex[:8]}"
+        self._role = f"arn:aws:iam::{settings.account_id}:role/{settings.default_role}"
+
+    def train(self) -> None:
+        s3 = self._client("s3")
+        s3.create_bucket(Bucket=self._bucket)
+        s3.put_object(Bucket=self._bucket, Key=f"{self._name}/data/iris.csv", Body=_iris())
+        s3.put_object(Bucket=self._bucket, Key=f"{self._name}/sourcedir.tar.gz", Body=_source())
+        self._console.print(f"Uploaded 150 flowers and a training script to s3://{self._bucket}/{self._name}")
+        self._sagemaker.create_training_job(
+            TrainingJobName=self._name,
+            RoleArn=self._role,
+            AlgorithmSpecification={
+                "TrainingImage": IMAGE,
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": "accuracy", "Regex": r"accuracy=([0-9.]+);"}],
+            },
+            HyperParameters={
+                "sagemaker_program": "train.py",
+                "sagemaker_submit_directory": f"s3://{self._bucket}/{self._name}/sourcedir.tar.gz",
+                "max-iter": "200",
+            },
+            InputDataConfig=[
+                {
+                    "ChannelName": "train",
+                    "DataSource": {
+                        "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{self._bucket}/{self._name}/data"}
+                    },
+                }
+            ],
+            OutputDataConfig={"S3OutputPath": f"s3://{self._bucket}/output"},
+            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
+            StoppingCondition={"MaxRuntimeInSeconds": 600},
+        )
+        job = self._follow()
+        if job["TrainingJobStatus"] != "Completed":
+            raise RuntimeError(f"training ended {job['TrainingJobStatus']}: {job.get('FailureReason', '')}")
+        metrics = {metric["MetricName"]: round(metric["Value"], 4) for metric in job["FinalMetricDataList"]}
+        self._console.print(
+            f"Training [green]Completed[/]: {metrics}, model at {job['ModelArtifacts']['S3ModelArtifacts']}"
+        )
+        self._artifact = job["ModelArtifacts"]["S3ModelArtifacts"]
+
+    def _follow(self) -> Any:
+        """Show status and log lines as they come until the job ends."""
+        logs, group = self._client("logs"), "/aws/sagemaker/TrainingJobs"
+        token: dict[str, str] = {}
+        status = ""
+        while True:
+            job = self._sagemaker.describe_training_job(TrainingJobName=self._name)
+            if job["SecondaryStatus"] != status:
+                status = job["SecondaryStatus"]
+                self._console.print(f"  [cyan]{status}[/]")
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{self._name}/")["logStreams"]
+            if streams:
+                page = logs.get_log_events(
+                    logGroupName=group, logStreamName=streams[0]["logStreamName"], startFromHead=True, **token
+                )
+                token = {"nextToken": page["nextForwardToken"]}
+                for event in page["events"]:
+                    self._console.print(f"  [dim]|[/] {event['message']}", markup=True)
+            if job["TrainingJobStatus"] not in ("InProgress", "Stopping"):
+                return job
+            time.sleep(0.2)
+
+    def deploy(self) -> None:
+        self._sagemaker.create_model(
+            ModelName=self._name,
+            ExecutionRoleArn=self._role,
+            PrimaryContainer={
+                "Image": IMAGE,
+                "ModelDataUrl": self._artifact,
+                "Environment": {
+                    "SAGEMAKER_PROGRAM": "train.py",
+                    "SAGEMAKER_SUBMIT_DIRECTORY": f"s3://{self._bucket}/{self._name}/sourcedir.tar.gz",
+                },
+            },
+        )
+        variant = {"VariantName": "AllTraffic", "ModelName": self._name, "InstanceType": "ml.m5.large"}
+        self._sagemaker.create_endpoint_config(
+            EndpointConfigName=self._name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+        )
+        self._sagemaker.create_endpoint(EndpointName=self._name, EndpointConfigName=self._name)
+        while (endpoint := self._sagemaker.describe_endpoint(EndpointName=self._name))["EndpointStatus"] == "Creating":
+            time.sleep(0.2)
+        if endpoint["EndpointStatus"] != "InService":
+            raise RuntimeError(f"the endpoint is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', '')}")
+        self._console.print(f"Endpoint [bold]{self._name}[/] is [green]InService[/]")
+
+    def predict(self) -> None:
+        answer = self._client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=self._name, ContentType="application/json", Accept="application/json", Body=json.dumps(FLOWERS)
+        )
+        predicted = json.loads(answer["Body"].read())
+        for flower, species in zip(FLOWERS, predicted, strict=True):
+            self._console.print(f"  {flower} -> [bold]{species}[/]")
+        self._console.print(f"Predicted by POST {self._url}/endpoints/{self._name}/invocations")
+
+    def tidy(self) -> None:
+        self._sagemaker.delete_endpoint(EndpointName=self._name)
+        self._sagemaker.delete_endpoint_config(EndpointConfigName=self._name)
+        self._sagemaker.delete_model(ModelName=self._name)
+        self._console.print(
+            'Try next: [bold]modelyard serve[/], then [bold]eval "$(modelyard env)"[/] and your own boto3 script.'
+        )
+
+    def say_how_to_go_on(self) -> None:
+        self._console.print(
+            f"The server goes on at {self._url}. Try next:\n"
+            f"  modelyard logs {self._name} --data-dir {self._data_dir}\n"
+            f"  modelyard endpoints list --data-dir {self._data_dir}\n"
+            f'  eval "$(modelyard env --data-dir {self._data_dir})" && aws sagemaker list-training-jobs'
+        )
+
+
+def _iris() -> bytes:
+    iris = load_iris()
+    table = pd.DataFrame(iris.data, columns=["sepal_length", "sepal_width", "petal_length", "petal_width"])
+    table["species"] = iris.target_names[iris.target]
+    return table.to_csv(index=False).encode()
+
+
+def _source() -> bytes:
+    script = resources.files("modelyard.app.example").joinpath("train.py").read_bytes()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("train.py")
+        member.size = len(script)
+        archive.addfile(member, io.BytesIO(script))
+    return packed.getvalue()
