@@ -46,4 +46,5 @@ class NewModel:
     document: Mapping[str, Any]
     name: str | None = None
     display_name: str = ""
+    network: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
