@@ -97,3 +97,20 @@ def _config_file(given: dict[str, Any]) -> Path | None:
         return Path(named)
     folder = Path(given.get("data_dir") or os.environ.get("MODELYARD_DATA_DIR") or _data_dir())
     return folder / "modelyard.toml"
+
+
+def settings_table() -> str:
+    """Every setting as a Markdown table: docs/settings.md holds it, and a test compares the two."""
+    lines = ["| setting | variable | default | meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "the platform's data folder" if name == "data_dir" else _shown(field.default)
+        lines.append(f"| `{name}` | `MODELYARD_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(default: Any) -> str:
+    if default is None or default == ():
+        return "unset"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)

@@ -1,0 +1,36 @@
+"""Settings: their sources in order, and the table that documents them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from modelyard.app.settings import Settings, settings_table
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_the_documented_table_is_the_real_one() -> None:
+    assert settings_table() in (DOCS / "settings.md").read_text()
+
+
+def test_later_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "modelyard.toml").write_text('port = 1\naccount_id = "111111111111"\nregion = "eu-west-1"\n')
+    monkeypatch.setenv("MODELYARD_ACCOUNT_ID", "222222222222")
+    monkeypatch.setenv("MODELYARD_REGION", "eu-north-1")
+    settings = Settings(data_dir=tmp_path, region="ap-south-1")
+    assert (settings.port, settings.account_id, settings.region) == (1, "222222222222", "ap-south-1")
+
+
+def test_a_misspelt_key_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "modelyard.toml").write_text("prot = 1\n")
+    with pytest.raises(ValidationError, match="prot"):
+        Settings(data_dir=tmp_path)
+
+
+def test_a_named_file_is_read_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other.toml").write_text("port = 7\n")
+    monkeypatch.setenv("MODELYARD_CONFIG", str(tmp_path / "other.toml"))
+    assert Settings(data_dir=tmp_path / "data").port == 7
