@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from modelyard.base.paging import Listing
+
 
 class JobState(StrEnum):
     """queued -> starting -> running -> (stopping ->) stopped | succeeded | failed; see states.py."""
@@ -75,6 +77,11 @@ class Resources:
     cpus: float = 1.0
     memory: int = 2 << 30
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names that the instances know one another by: ``algo-1`` and on."""
+        return tuple(f"algo-{number}" for number in range(1, self.instance_count + 1))
+
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
@@ -123,7 +130,9 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as stored. ``name`` is its SageMaker name, ``door`` who made it, ``arn_account`` and region settings."""
+    """A job as stored. ``name`` is its SageMaker name, ``door`` who made it. ``modified`` grows with every change,
+    so that two reads with the same value saw the same job. A deadline ends a job as ``stopped`` in the phase
+    MAX_RUNTIME_EXCEEDED or MAX_WAIT_TIME_EXCEEDED, with what it had made until then."""
 
     id: str
     name: str
@@ -158,10 +167,22 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class LogPage:
+    """Some lines of a stream, oldest first. ``start`` and ``end`` are the bytes they lie between: reading forward
+    from ``end`` goes on, backward from ``start`` goes back; both stay where they are when there is no more."""
+
+    lines: tuple[LogLine, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogStream:
-    """The output of one host of one attempt: ``<job>/algo-<host>-<attempt epoch>``."""
+    """The output of one host of one attempt: ``<job>/algo-<host>-<attempt epoch>``. It exists from the job's
+    creation on, empty. Times are epoch milliseconds, ``created`` epoch seconds, ``size`` bytes."""
 
     name: str
+    host: str
     created: float
     first_at: int | None = None
     last_at: int | None = None
@@ -180,3 +201,14 @@ class NewJob:
     name: str | None = None
     display_name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """What ``JobService.list`` selects. None means any. ``sort_by`` state is SageMaker's order of its words:
+    Completed, Failed, InProgress, Stopped, Stopping."""
+
+    listing: Listing = field(default_factory=Listing)
+    kind: Literal["training"] | None = None
+    door: str | None = None
+    region: str | None = None

@@ -1,24 +1,28 @@
 """What the jobs noun needs from outside: a place that runs attempts and a table that remembers jobs.
 
-Runner. Owns processes, never the job's truth. Thread-safe. ``start`` is idempotent by attempt id: however
+Runner. Owns processes, never the job's truth. Thread-safe. ``start`` is idempotent by attempt: however
 often and from however many controllers it is called, the user's code starts at most once; it returns when
 the supervisor is launched, and a crash right after leaves either nothing or a supervisor that carries on.
-``observe`` only reads and never blocks. ``stop`` asks (SIGTERM, ``grace`` seconds, SIGKILL) and returns at
-once. An attempt that has ``exited`` never changes again; ``lost`` means its supervisor died without a
-record and nothing of it is alive. ``remove`` frees what an ended attempt holds on disk.
+The attempt's folder exists before ``start`` and ``stop``: when it is gone, so is the job, and they raise
+FileNotFoundError and never make it anew. ``observe`` only reads and never blocks; a missing folder is
+``absent``. ``stop`` asks (SIGTERM, ``grace`` seconds, SIGKILL) and returns at once; asked of an attempt that
+never started it seals it: ``observe`` then says ``exited``, reason ``stopped``, ``started`` None, and a
+``start`` that comes later, from whomever, runs nothing. An attempt that has ``exited`` never changes again;
+``lost`` means its supervisor died without a record and nothing of it is alive, and is final too. All lines of
+the log are in its file before ``observe`` says ``exited``. ``remove`` frees what an ended attempt holds on
+disk (``ml/`` and ``out/``), keeps its log and its records, and may be called again.
 
-JobTable. Owns rows, never decisions. Each writing call is one transaction that is on disk when it returns
-and that raises LeaseLost, writing nothing, when the given lease token is not the row's current one or has
-expired by the table's own clock.
+The table of jobs is a port of its own: table.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
+
+from modelyard.core.jobs.model import Job, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,50 @@ class Runner(Protocol):
     def remove(self, attempt_folder: Path) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StagedJob:
+    """What staging made ready. ``{python}`` in ``command`` becomes the environment's interpreter, ``{host}``
+    the host. ``requirements`` is a file of the host's folder that the environment must hold on top."""
+
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+    requirements: Path | None = None
+    readable: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What an ended attempt left. ``failure`` is what the user's code wrote to /opt/ml/output/failure."""
+
+    model_artifact: str | None = None
+    failure: str | None = None
+    metrics: tuple[Metric, ...] = ()
+
+
+class Staging(Protocol):
+    """Fills an attempt's folder and reads it out. Thread-safe; may take long; runs outside any transaction.
+
+    ``stage`` finds the folder made and empty, and writes below it what the hosts of ``job.spec.resources.hosts`` need.
+    ``collect`` may run again after a crash, also in two processes at once: the same results under the same
+    names. Both raise a ModelyardError whose message is fit for the user when the fault is theirs (an input
+    that does not exist, a requirement refused); the job then fails with it.
+    """
+
+    def stage(self, job: Job, attempt_folder: Path) -> StagedJob: ...
+
+    def collect(self, job: Job, attempt_folder: Path) -> Collected: ...
+
+
+class SessionIssuer(Protocol):
+    """Credentials of a running job. ``issue`` answers the variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...)
+    that the job reaches the server with; asked again it answers valid ones again. ``revoke`` ends them all and
+    may be called again."""
+
+    def issue(self, principal: str, job_id: str) -> Mapping[str, str]: ...
+
+    def revoke(self, job_id: str) -> None: ...
+
+
 class Inputs(Protocol):
     """The artifacts that staging reads and results go to (implemented by core/artifacts).
 
@@ -106,9 +154,3 @@ class Environments(Protocol):
     def resolve(self, image: str) -> str: ...
 
     def prepare(self, environment: str, requirements: Path | None, log: Path) -> Path: ...
-
-
-class Lock(Protocol):
-    """A named mutual exclusion inside one process."""
-
-    def __call__(self, name: str) -> AbstractContextManager[None]: ...
