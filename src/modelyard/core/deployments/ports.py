@@ -1,12 +1,23 @@
 """What deployments need from outside: a place for workers, a front that routes, a codec of predictions.
 
-WorkerPool. Owns processes. Thread-safe; ``start`` is idempotent by worker id and returns when the worker's
-supervisor is launched; ``observe`` only reads. A worker outlives a killed server and is found again by its
-id; ``stop`` lets it answer what it holds, then ends it.
+DeploymentTable. Owns rows, never decisions. Thread-safe. Every writing call is one transaction that is on
+disk when it returns. ``write`` changes an endpoint read at some revision together with its workers: it
+raises Stale, writing nothing, when the row has moved on, and LeaseLost when the lease is not its holder's
+or has expired by the table's own clock. A write without a lease is a user's: only the revision guards it.
 
-Routes. The front's table of who answers. ``publish`` returns when the front has taken the table (or when
-there is no front: the next one gets it before it serves); after it no request reaches a worker that the
-table does not name.
+Models. What deployments ask of the models noun.
+
+WorkerPool. Owns processes. Thread-safe; ``start`` is idempotent by folder and returns when the worker's
+supervisor is launched; ``observe`` only reads; a folder that is missing is ``absent``. A worker outlives a
+killed server and is found again by its folder; ``stop`` returns at once: the worker answers what it holds
+(SIGTERM), and is killed after ``grace`` seconds. Asked of a worker that never started, ``stop`` seals it: a
+later ``start`` runs nothing and ``observe`` says ``dead``. ``start`` and ``stop`` raise FileNotFoundError
+for a folder that is gone and never make it anew. All lines of the log are in its file before ``observe``
+says ``dead``. ``remove`` deletes the folder of a dead worker and may be called again.
+
+Routes. The front's table of who answers: every endpoint there is, those that cannot answer with no
+variants. ``publish`` returns when the front has taken the table (or when there is no front: the next one
+gets it before it serves); after it no request reaches a worker that the table does not name.
 
 InvocationCodec. A dialect's predictions as pure functions: no I/O, no state. The front calls it for every
 prediction, so it must not import a framework or botocore.
@@ -17,7 +28,80 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
+
+from modelyard.base.errors import ModelyardError
+from modelyard.base.paging import Listing, Page
+from modelyard.core.deployments.model import Endpoint, EndpointConfig, Worker
+from modelyard.core.models.model import Model
+
+
+class Stale(ModelyardError):
+    """Endpoint {name!r} was changed by someone else meanwhile; read it again."""
+
+    code: ClassVar[str] = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who may work on an endpoint: ``token`` grows with each new holder; ``until`` is the table's time."""
+
+    endpoint_id: str
+    token: int
+    until: float
+
+
+class DeploymentTable(Protocol):
+    """Where configurations, endpoints and workers are kept; the contract is this module's prose."""
+
+    def add_config(self, config: EndpointConfig, tags: Mapping[str, str]) -> None:
+        """Store it with its tags. Raises AlreadyExists for a name that is taken, letter case ignored."""
+
+    def get_config(self, config_id: str) -> EndpointConfig | None: ...
+
+    def find_config(self, name: str) -> EndpointConfig | None:
+        """The configuration of that name, letter case ignored."""
+
+    def list_configs(self, listing: Listing) -> Page[EndpointConfig]: ...
+
+    def remove_config(self, config_id: str) -> bool:
+        """Remove it with its tags; whether there was one."""
+
+    def add(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
+        """Store it with its tags. Raises AlreadyExists for a name that is taken, letter case ignored."""
+
+    def get(self, endpoint_id: str) -> Endpoint | None: ...
+
+    def find(self, name: str) -> Endpoint | None:
+        """The endpoint of that name, letter case ignored."""
+
+    def list(self, listing: Listing) -> Page[Endpoint]: ...
+
+    def all(self) -> tuple[Endpoint, ...]: ...
+
+    def workers(self, endpoint_id: str | None = None) -> tuple[Worker, ...]:
+        """The workers of one endpoint or of all, oldest first."""
+
+    def claim(self, endpoint_id: str, owner: str, seconds: float) -> Lease | None:
+        """Take or renew the lease; None while another owner holds it or when the endpoint is gone."""
+
+    def write(self, endpoint: Endpoint, workers: Sequence[Worker] = (), lease: Lease | None = None) -> Endpoint:
+        """Store ``endpoint`` (read at its revision) and these workers; the endpoint at its new revision."""
+
+    def remove(self, endpoint: Endpoint, lease: Lease) -> None:
+        """Remove an endpoint, its workers and its tags. Raises Stale and LeaseLost as ``write``."""
+
+    def condemn(self, worker_id: str, reason: str) -> bool:
+        """Mark a starting or ready worker as leaving; False when it is neither."""
+
+    def forget_workers(self, endpoint_id: str, keep: int) -> tuple[str, ...]:
+        """Remove all but the ``keep`` newest workers that are gone; the ids removed."""
+
+
+class Models(Protocol):
+    """``get`` raises NotFound."""
+
+    def get(self, id_or_name: str) -> Model: ...
 
 
 @dataclass(frozen=True, slots=True)
