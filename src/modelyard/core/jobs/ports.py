@@ -33,7 +33,8 @@ class Attempt:
 
         ml/<host>/input|code|model|output|checkpoints   staged before start
         out/<host>/                                       what the worker hands back
-        log/<host>.log                                    lines of ``<epoch ms>\\t<text>``
+        log/<host>.log                                    lines of ``<epoch ms>\\t<text>``, times never
+                                                          falling, none over 256 KiB (longer ones are split)
         spec.json  started  exit  supervisor.lock  stop   the supervisor's own
     """
 
@@ -115,6 +116,8 @@ class Staging(Protocol):
     def stage(self, job: Job, attempt_folder: Path) -> StagedJob: ...
 
     def collect(self, job: Job, attempt_folder: Path) -> Collected: ...
+
+    def sync_checkpoints(self, job: Job, attempt_folder: Path) -> int: ...
 
 
 class SessionIssuer(Protocol):

@@ -6,7 +6,7 @@ where it can be filtered or sorted by it, state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, or_, select
@@ -22,23 +22,31 @@ def page(
     listing: Listing,
     read: Callable[[RowMapping], T],
     more: Iterable[ColumnElement[bool]] = (),
+    orders: Mapping[str, ColumnElement[Any]] | None = None,
 ) -> Page[T]:
     """The rows that ``listing`` and the conditions ``more`` select, each turned into a value by ``read``.
 
-    ``name_contains`` minds letter case.
+    ``name_contains`` minds letter case. ``orders`` says what to sort by instead of the column of that name.
     """
-    column = table.c[listing.sort_by]
+    special = (orders or {}).get(listing.sort_by)
+    column = table.c[listing.sort_by] if special is None else special
+    shown_as = listing.sort_by if special is None else "sort_value"
     conditions = [*_conditions(table, listing), *more]
     if listing.after is not None:
         conditions.append(_beyond(column, table.c.id, listing.after, listing.order == "descending"))
     order = (column.desc(), table.c.id.desc()) if listing.order == "descending" else (column, table.c.id)
-    query = select(table).where(*conditions).order_by(*order).limit(listing.limit + 1)
+    query = (
+        select(table, *([] if special is None else [special.label(shown_as)]))
+        .where(*conditions)
+        .order_by(*order)
+        .limit(listing.limit + 1)
+    )
     rows = connection.execute(query).mappings().all()
     shown = rows[: listing.limit]
     last = shown[-1] if len(rows) > listing.limit else None
     return Page(
         items=tuple(read(row) for row in shown),
-        next=Cursor(last[listing.sort_by], last["id"]) if last is not None else None,
+        next=Cursor(last[shown_as], last["id"]) if last is not None else None,
     )
 
 

@@ -1,0 +1,184 @@
+"""What doors do with jobs: create, look up, list, stop, delete, read logs and metrics, wait for a change.
+
+Owns names, look-up and what a door may ask. Refuses to know how jobs run (controller.py) and how a door words
+them. Every call that changes something is on disk when it returns.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from modelyard.base.errors import AlreadyExists, Invalid, NotFound
+from modelyard.base.ids import Ids, wire_name
+from modelyard.base.paging import Page
+from modelyard.core.jobs import logs, points
+from modelyard.core.jobs.changes import JobChanges
+from modelyard.core.jobs.folders import JobFolders
+from modelyard.core.jobs.model import Job, JobQuery, JobState, LogPage, LogStream, Metric, NewJob, Phase
+from modelyard.core.jobs.ports import Environments
+from modelyard.core.jobs.states import TERMINAL
+from modelyard.core.jobs.table import AttemptRecord, JobTable
+
+Kind = Literal["training"]
+
+LOOK_AGAIN = 0.25
+"""Seconds between two looks at the table while waiting: another process's changes raise no news here."""
+
+
+class JobService:
+    """Thread-safe."""
+
+    def __init__(
+        self, table: JobTable, folders: JobFolders, environments: Environments, ids: Ids, changes: JobChanges
+    ) -> None:
+        self._table = table
+        self._folders = folders
+        self._environments = environments
+        self._ids = ids
+        self._changes = changes
+
+    def create(self, new: NewJob) -> Job:
+        """The job as stored, on disk with its tags.
+
+        A job whose image no environment answers for is kept as failed at once, with the reason. Raises
+        AlreadyExists for a name that is taken, letter case ignored.
+        """
+        while True:
+            job = self._new(new)
+            try:
+                job = self._table.create(job, new.tags, "Starting the training job")
+            except AlreadyExists:
+                if new.name is not None:
+                    raise
+                continue  # another door took the derived name between the look and the write
+            self._changes.tell()
+            return job
+
+    def get(self, id_or_name: str, kind: Kind = "training") -> Job:
+        """The job of that id, else of that exact name. Raises NotFound."""
+        if _is_id(id_or_name):
+            try:
+                return self._table.get(id_or_name)
+            except NotFound:
+                pass
+        return self._table.find(id_or_name, kind)
+
+    def list(self, query: JobQuery) -> Page[Job]:
+        """One page of jobs."""
+        return self._table.list(query)
+
+    def stop(self, id_or_name: str, kind: Kind = "training") -> Job:
+        """Ask a job to end: it is ``stopping`` when this returns. Raises NotFound; Conflict when it has ended."""
+        job = self._table.request_stop(self.get(id_or_name, kind).id, "Stopping the training job")
+        self._changes.tell()
+        return job
+
+    def delete(self, id_or_name: str, kind: Kind = "training") -> None:
+        """Forget an ended job, its logs and metrics; what it stored in buckets stays. Raises NotFound; Conflict
+        while it has not ended."""
+        job = self.get(id_or_name, kind)
+        self._table.delete(job.id)
+        self._changes.tell()
+        self._folders.remove(job.id)
+
+    def wait_for_change(self, job_id: str, seen_modified: float, timeout: float) -> Job:
+        """The job as soon as its ``modified`` is another than ``seen_modified``, at the latest after ``timeout``
+        seconds. Raises NotFound when it is deleted meanwhile."""
+        end = time.monotonic() + timeout
+        while True:
+            mark = self._changes.mark()
+            job = self._table.get(job_id)
+            left = end - time.monotonic()
+            if job.modified != seen_modified or left <= 0:
+                return job
+            self._changes.wait(mark, min(left, LOOK_AGAIN))
+
+    def log_streams(self, job: Job) -> tuple[LogStream, ...]:
+        """One stream for each host and attempt, in order of attempt and host; they are there from creation on."""
+        return tuple(self._stream(job, attempt, host) for attempt, host in self._shown(job))
+
+    def read_log(
+        self,
+        job: Job,
+        stream: str,
+        offset: int | None = None,
+        limit: int = 10_000,
+        backward: bool = False,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> LogPage:
+        """Lines of one of the job's streams; see ``logs.read_page``. Raises NotFound for another stream."""
+        for attempt, host in self._shown(job):
+            if _stream_name(job, attempt, host) == stream:
+                return logs.read_page(self._log(job, attempt, host), offset, limit, backward, since, until)
+        raise NotFound(kind="log stream", name=stream)
+
+    def metrics(self, job: Job, name: str | None = None) -> tuple[Metric, ...]:
+        """All points of a metric (None: of every one), oldest first; of a running job those until now."""
+        if job.state in TERMINAL:
+            return self._table.metrics(job.id, name)
+        folder = self._folders.attempt(job.id, job.attempt)
+        return tuple(point for point in points.read(folder, job.spec.resources.hosts) if name in (None, point.name))
+
+    def _new(self, new: NewJob) -> Job:
+        job_id, reason = self._ids.new_id(), self._refusal(new.spec.image)
+        return Job(
+            id=job_id,
+            name=new.name or wire_name(new.display_name, job_id, lambda name: self._table.is_taken(name, new.kind)),
+            kind=new.kind,
+            door=new.door,
+            region=new.region,
+            spec=new.spec,
+            document=new.document,
+            state=JobState.FAILED if reason else JobState.QUEUED,
+            phase=Phase.FAILED if reason else Phase.STARTING,
+            created=0.0,
+            modified=0.0,
+            failure_reason=reason,
+        )
+
+    def _refusal(self, image: str) -> str | None:
+        try:
+            self._environments.resolve(image)
+        except Invalid as error:
+            return error.message
+        return None
+
+    def _shown(self, job: Job) -> Iterator[tuple[AttemptRecord, str]]:
+        """The attempts that have streams: the last of each epoch, and before the first attempt a silent one."""
+        attempts = {attempt.epoch: attempt for attempt in self._table.attempts(job.id)}
+        waiting = AttemptRecord("", 0, first_epoch(job), job.created)
+        for attempt in attempts.values() or (waiting,):
+            for host in job.spec.resources.hosts:
+                yield attempt, host
+
+    def _stream(self, job: Job, attempt: AttemptRecord, host: str) -> LogStream:
+        first, last, size = logs.span(self._log(job, attempt, host))
+        return LogStream(_stream_name(job, attempt, host), host, attempt.created, first, last, size)
+
+    def _log(self, job: Job, attempt: AttemptRecord, host: str) -> Path:
+        return log_file(self._folders.attempt(job.id, attempt.number), host)
+
+
+def first_epoch(job: Job) -> int:
+    """What names the streams of the first attempt: the job's creation, in seconds."""
+    return int(job.created)
+
+
+def log_file(attempt_folder: Path, host: str) -> Path:
+    return attempt_folder / "log" / f"{host}.log"
+
+
+def _stream_name(job: Job, attempt: AttemptRecord, host: str) -> str:
+    return f"{job.name}/{host}-{attempt.epoch}"
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
