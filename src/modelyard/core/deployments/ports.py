@@ -108,14 +108,15 @@ class Models(Protocol):
 class WorkerSpec:
     """One endpoint process, without any network. Layout below ``folder`` (made by the controller before start)::
 
-        ml/           read-only in the sandbox as /opt/ml: model/ and code/
+        ml            link to the folder shown read-only in the sandbox as /opt/ml: model/ and code/
         worker.json   read-only in the sandbox as /run/modelyard/worker.json
         out/          writable in the sandbox as /run/modelyard/out; the worker makes ``out/ready`` when it answers
         log           stdout and stderr as lines of ``<epoch ms>\\t<text>``
         spec.json  started  exit  supervisor.lock  stop   the supervisor's own
 
     The pool's supervisor listens on ``socket`` and hands the listening descriptor to the process; its number
-    is in the variable MODELYARD_LISTEN_FD. On SIGTERM the worker answers what it holds and ends.
+    is in the variable MODELYARD_LISTEN_FD. A pool that cannot make /opt/ml and /run/modelyard says where they
+    are instead in MODELYARD_ML and MODELYARD_RUN. On SIGTERM the worker answers what it holds and ends.
     """
 
     id: str

@@ -40,8 +40,12 @@ _REFUSALS = {
     "queue_full": (503, "ServiceUnavailable"),
 }
 _MODEL_ERRORS = {"timeout": 504, "worker_failed": 500}
-_ATTRIBUTES_LIMIT = 1024
-_INFERENCE_ID_LIMIT = 64
+_LONGEST = {
+    "x-amzn-sagemaker-custom-attributes": ("customAttributes", 1024),
+    "x-amzn-sagemaker-inference-id": ("inferenceId", 64),
+    "content-type": ("contentType", 1024),
+    "accept": ("accept", 1024),
+}
 _MESSAGE_LIMIT = 2048
 
 
@@ -57,20 +61,10 @@ class SageMakerCodec:
         found = _PATH.match(head.target)
         if found is None or head.method != "POST":
             return None
-        endpoint = unquote(found[1])
-        headers = head.headers
-        if found[2] != "invocations":
-            return Refusal("bad_request", f"{found[2]} is not offered here; use invocations", endpoint)
-        for name, what in _UNSUPPORTED.items():
-            if name in headers:
-                return Refusal("bad_request", what, endpoint)
-        if not _NAME.fullmatch(endpoint):
-            return Refusal("bad_request", _constraint(endpoint), endpoint)
-        attributes = headers.get("x-amzn-sagemaker-custom-attributes", "")
-        if len(attributes) > _ATTRIBUTES_LIMIT:
-            return Refusal("bad_request", _too_long("customAttributes", _ATTRIBUTES_LIMIT), endpoint)
-        if len(headers.get("x-amzn-sagemaker-inference-id", "")) > _INFERENCE_ID_LIMIT:
-            return Refusal("bad_request", _too_long("inferenceId", _INFERENCE_ID_LIMIT), endpoint)
+        endpoint, headers = unquote(found[1]), head.headers
+        wrong = _wrong(endpoint, found[2], headers)
+        if wrong is not None:
+            return Refusal("bad_request", wrong, endpoint)
         return Invocation(
             endpoint=endpoint,
             variant=headers.get("x-amzn-sagemaker-target-variant"),
@@ -123,6 +117,21 @@ class SageMakerCodec:
             "OriginalStatusCode": status,
         }
         return _wire(424, "ModelError", document)
+
+
+def _wrong(endpoint: str, verb: str, headers: Mapping[str, str]) -> str | None:
+    """Why the request cannot be; None when it can."""
+    if verb != "invocations":
+        return f"{verb} is not offered here; use invocations"
+    for name, what in _UNSUPPORTED.items():
+        if name in headers:
+            return what
+    if not _NAME.fullmatch(endpoint):
+        return _constraint(endpoint)
+    for name, (member, limit) in _LONGEST.items():
+        if len(headers.get(name, "")) > limit:
+            return _too_long(member, limit)
+    return None
 
 
 def _endpoint_of(head: InvocationHead) -> str:
