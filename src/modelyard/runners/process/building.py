@@ -1,0 +1,138 @@
+"""Building a virtual environment on top of the base and installing into it with pip.
+
+Owns pip's command line, its environment and the reading of its failures. pip is used because the libraries
+here were resolved with it (uv does not look where this torch lies).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sysconfig
+import threading
+import time
+import venv
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelyard.base.errors import Invalid, Unavailable
+from modelyard.core.jobs.requirements import Line, Requirements
+
+_PIP = "import sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
+_KEPT = ("PATH", "LANG", "LC_ALL", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_BLAMED = re.compile(
+    r"(?:Could not find a version that satisfies the requirement|No matching distribution found for|"
+    r"Failed to build|Cannot install|metadata for|THESE PACKAGES DO NOT MATCH THE HASHES[^\n]*\n\s*|"
+    r"requires? |depends on |Failed building wheel for)\s*([A-Za-z0-9][A-Za-z0-9._-]*)"
+)
+
+
+@contextmanager
+def only_builder(lock: Path) -> Iterator[None]:
+    """Wait until no other thread or process builds what ``lock`` stands for."""
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def create(target: Path, base: Path) -> None:
+    """A virtual environment at ``target`` that sees the packages of ``base``, with pip3 on its PATH."""
+    venv.EnvBuilder(with_pip=False, symlinks=True).create(target)
+    site = next((target / "lib").glob("python*")) / "site-packages"
+    seen = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    lines = [f"import site; site.addsitedir({folder!r})" for folder in sorted(seen)]
+    (site / "modelyard-base.pth").write_text("\n".join(lines) + "\n")
+    for name in ("pip", "pip3"):
+        script = target / "bin" / name
+        script.write_text(f"#!{target / 'bin' / 'python'} -I\n{_PIP}")
+        script.chmod(0o755)
+
+
+def say(log: Path, text: str) -> None:
+    """Append a line to a job's log in its own form."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        stamped = "".join(f"{time.time_ns() // 1_000_000}\t{line}\n" for line in text.splitlines())
+        os.write(fd, stamped.encode("utf-8", "replace"))
+    finally:
+        os.close(fd)
+
+
+def install(
+    target: Path,
+    wanted: Requirements,
+    log: Path,
+    *,
+    confine: Callable[[Sequence[str], Path], Sequence[str]] | None,
+    timeout: float,
+) -> None:
+    """Install ``wanted`` into ``target``. Raises Invalid naming the line that pip could not install."""
+    listed, bounds = target / "requirements.txt", target / "constraints.txt"
+    listed.write_text("".join(f"{line.whole}\n" for line in wanted.lines))
+    bounds.write_text("".join(f"{line.whole}\n" for line in wanted.constraints))
+    command = [str(target / "bin" / "python"), "-I", "-m", "pip", "install", "--no-input", "--no-cache-dir"]
+    command += ["--disable-pip-version-check", "--no-warn-script-location", "--progress-bar=off"]
+    command += [word for option in wanted.indexes for word in option]
+    command += ["-r", str(listed), "-c", str(bounds)]
+    if confine is None:
+        command.append("--only-binary=:all:")
+    say(log, f"modelyard: installing {', '.join(line.text for line in wanted.lines)}")
+    code, words = _run(confine(command, target) if confine else command, target, log, timeout)
+    if code != 0:
+        raise Invalid(what=_blame(words, wanted.lines))
+
+
+def _run(command: Sequence[str], target: Path, log: Path, timeout: float) -> tuple[int, str]:
+    temporary = target / "tmp"
+    temporary.mkdir(exist_ok=True)
+    environ = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PIP_")}
+    environ |= {"HOME": str(temporary), "TMPDIR": str(temporary), "PYTHONNOUSERSITE": "1"}
+    process = subprocess.Popen(
+        command,
+        env=environ,
+        cwd=target,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    late = threading.Timer(timeout, lambda: os.killpg(process.pid, signal.SIGKILL))
+    late.start()
+    words: list[str] = []
+    try:
+        assert process.stdout is not None
+        for raw in process.stdout:
+            line = raw.decode("utf-8", "replace").rstrip()
+            words.append(line)
+            say(log, line)
+        code = process.wait()
+    finally:
+        expired = not late.is_alive()
+        late.cancel()
+        process.kill()
+    if expired and code < 0:
+        raise Unavailable(what=f"installing the requirements took longer than {timeout:.0f} s")
+    return code, "\n".join(words)
+
+
+def _blame(words: str, lines: tuple[Line, ...]) -> str:
+    """pip's first error, and the line that it is about where its words name one."""
+    errors = [line for line in words.splitlines() if line.startswith("ERROR:")] or [words.strip()[-300:]]
+    error = next((line for line in errors if "No matching distribution" in line), errors[0])[:500]
+    named = [_plain(name) for name in _BLAMED.findall(words)]
+    for line in lines:
+        if _plain(line.name) in named:
+            return f"{line.where}: {line.text!r} could not be installed: {error}"
+    return f"{lines[0].file} could not be installed: {error}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

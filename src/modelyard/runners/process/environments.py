@@ -1,0 +1,100 @@
+"""Interpreters with libraries in them: the one that runs Modelyard, or a virtual environment on top of it.
+
+Implements core.jobs.ports.Environments. What the base already satisfies is not installed. Otherwise a virtual
+environment that sees the base's packages is built under ``<folder>/<hash>``, the hash being of requirements,
+Python and base versions. It is built in place, because virtual environments cannot be moved, and counts
+only once its ``ready`` file is there; builders of one hash wait for one another on a lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from modelyard.base.disk import Disk, RealDisk, write_durably
+from modelyard.core.jobs import requirements as rules
+from modelyard.core.jobs.requirements import Requirements
+from modelyard.runners.process import building, images
+from modelyard.runners.process.installed import Installed
+
+Confine = Callable[[Sequence[str], Path], Sequence[str]]
+"""``(command, folder)`` -> the command that runs it with the network, nothing of the server's in reach, and only
+``folder`` writable."""
+
+
+class ProcessEnvironments:
+    """Environments of this machine. Thread-safe, and safe for two servers on one folder.
+
+    ``indexes`` are the package index URLs that requirements may name. Without ``confine`` only wheels are
+    installed, because building a source package runs its code.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        base: Path | None = None,
+        indexes: Collection[str] = (),
+        confine: Confine | None = None,
+        disk: Disk | None = None,
+        timeout: float = 1800,
+    ) -> None:
+        self._folder = folder
+        self._base = base or Path(sys.executable)
+        self._indexes = tuple(indexes)
+        self._confine = confine
+        self._disk = disk or RealDisk()
+        self._timeout = timeout
+        self._installed = Installed()
+
+    def resolve(self, image: str) -> str:
+        """The environment's name; see images.answer_for."""
+        return images.answer_for(image)
+
+    def prepare(self, environment: str, requirements: Path | None, log: Path) -> Path:
+        """The interpreter of ``environment`` with ``requirements`` on top; pip's words go to ``log``.
+
+        Raises RefusedRequirement, or Invalid naming the line that could not be installed.
+        """
+        if requirements is None:
+            return self._base
+        wanted = rules.read(requirements, requirements.parent, self._indexes)
+        if all(self._installed.satisfies(line.text) for line in wanted.lines):
+            return self._base
+        return self._cached(wanted, log)
+
+    def _cached(self, wanted: Requirements, log: Path) -> Path:
+        target = self._folder / self._hash(wanted)
+        interpreter = target / "bin" / "python"
+        if (target / "ready").exists():
+            return interpreter
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with building.only_builder(self._folder / f"{target.name}.lock"):
+            if (target / "ready").exists():
+                return interpreter
+            if target.exists():
+                shutil.rmtree(target)
+            try:
+                self._build(target, wanted, log)
+            except BaseException:
+                shutil.rmtree(target, ignore_errors=True)
+                raise
+        return interpreter
+
+    def _build(self, target: Path, wanted: Requirements, log: Path) -> None:
+        began = time.monotonic()
+        building.create(target, self._base)
+        building.install(target, wanted, log, confine=self._confine, timeout=self._timeout)
+        building.say(log, f"modelyard: environment built in {time.monotonic() - began:.1f} s")
+        write_durably(self._disk, target / "ready", b"")
+
+    def _hash(self, wanted: Requirements) -> str:
+        told = [sys.version, str(self._base), *self._installed.versions()]
+        told += ["requirements", *sorted(line.whole for line in wanted.lines)]
+        told += ["constraints", *sorted(line.whole for line in wanted.constraints)]
+        told += ["indexes", *(" ".join(index) for index in wanted.indexes)]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
