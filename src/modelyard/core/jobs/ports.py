@@ -3,11 +3,13 @@
 Runner. Owns processes, never the job's truth. Thread-safe. ``start`` is idempotent by attempt: however
 often and from however many controllers it is called, the user's code starts at most once; it returns when
 the supervisor is launched, and a crash right after leaves either nothing or a supervisor that carries on.
-The attempt's folder exists before ``start`` and ``stop``: when it is gone, so is the job, and they raise
+The attempt's folder exists before ``start``, ``seal`` and ``stop``: when it is gone, so is the job; they raise
 FileNotFoundError and never make it anew. ``observe`` only reads and never blocks; a missing folder is
-``absent``. ``stop`` asks (SIGTERM, ``grace`` seconds, SIGKILL) and returns at once; asked of an attempt that
-never started it seals it: ``observe`` then says ``exited``, reason ``stopped``, ``started`` None, and a
-``start`` that comes later, from whomever, runs nothing. An attempt that has ``exited`` never changes again;
+``absent``. ``seal`` forbids the start of an attempt that never started and leaves every other alone: after it
+``observe`` says either ``exited`` (reason ``stopped``, ``started`` None) and a ``start`` that comes later, from
+whomever, runs nothing; or whatever it says of one that had started. The two cannot both happen (O_EXCL decides).
+``stop`` asks (SIGTERM, ``grace`` seconds, SIGKILL) and returns at once; an attempt that never started is sealed.
+An attempt that has ``exited`` never changes again;
 ``lost`` means its supervisor died without a record and nothing of it is alive, and is final too. All lines of
 the log are in its file before ``observe`` says ``exited``. ``remove`` frees what an ended attempt holds on
 disk (``ml/`` and ``out/``), keeps its log and its records, and may be called again.
@@ -78,6 +80,8 @@ class Runner(Protocol):
     def start(self, attempt: Attempt) -> None: ...
 
     def observe(self, attempt_folder: Path) -> Observation: ...
+
+    def seal(self, attempt_folder: Path) -> None: ...
 
     def stop(self, attempt_folder: Path, grace: float) -> None: ...
 
