@@ -1,0 +1,70 @@
+"""Artifacts as staging sees them: keys, files and small documents at ``s3://`` locations.
+
+Implements the shape of the jobs' port ``Inputs``, which this noun may not import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelyard.core.artifacts.model import Location, TooLarge
+from modelyard.core.artifacts.reading import CHUNK
+from modelyard.core.artifacts.service import ArtifactService
+
+_PAGE = 1000
+
+
+class ArtifactInputs:
+    """Thread-safe."""
+
+    def __init__(self, artifacts: ArtifactService) -> None:
+        self._artifacts = artifacts
+
+    def keys(self, location: str) -> Iterator[tuple[str, int]]:
+        """Every object whose key begins with the location's key, with its size. Raises NotFound, BadLocation."""
+        place = Location.parse(location)
+        after: bytes | None = b""
+        while after is not None:
+            page = self._artifacts.list_objects(place.bucket, place.key, after=after, limit=_PAGE)
+            for found in page.objects:
+                yield found.key, found.size
+            after = page.next
+
+    def fetch(self, location: str, target: Path) -> None:
+        """Write the object as a new file. Raises NotFound, BadLocation, FileExistsError; nothing stays then."""
+        place = Location.parse(location)
+        with self._artifacts.open(place.bucket, place.key) as reader:
+            fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            try:
+                with os.fdopen(fd, "wb", buffering=0) as file:
+                    for chunk in reader:
+                        _write_all(file.fileno(), chunk)
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
+
+    def read(self, location: str, limit: int) -> bytes:
+        """The object's bytes. Raises NotFound, BadLocation, and TooLarge past ``limit`` bytes."""
+        place = Location.parse(location)
+        with self._artifacts.open(place.bucket, place.key) as reader:
+            if reader.size > limit:
+                raise TooLarge(name=location, limit=limit)
+            return b"".join(reader)
+
+    def store(self, source: Path, location: str) -> None:
+        """Keep a regular file as an object, on disk when this returns. Raises NotFound, BadLocation, OutOfSpace."""
+        place = Location.parse(location)
+        with source.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            with self._artifacts.put(place.bucket, place.key, size=size) as writer:
+                while chunk := file.read(CHUNK):
+                    writer.write(chunk)
+                writer.commit()
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
