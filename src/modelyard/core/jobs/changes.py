@@ -7,6 +7,7 @@ looks at the table again after each ``wait``, whatever woke it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 
 class JobChanges:
@@ -15,12 +16,19 @@ class JobChanges:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._count = 0
+        self._listeners: tuple[Callable[[], None], ...] = ()
 
     def tell(self) -> None:
-        """Wake everyone who waits."""
+        """Wake everyone who waits or listens."""
         with self._condition:
             self._count += 1
             self._condition.notify_all()
+        for listener in self._listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call this at each ``tell``, in the teller's thread; it must be quick (the controller's loop: wake)."""
+        self._listeners += (listener,)
 
     def mark(self) -> int:
         """Where the news stand now; take it before looking at the table."""

@@ -13,11 +13,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 from modelyard.core.jobs.folders import open_left
-from modelyard.core.jobs.model import LogLine, LogPage
+from modelyard.core.jobs.model import Job, LogLine, LogPage
 
 BLOCK = 64 << 10
 MAX_PAGE = 1 << 20
 """Bytes of one page, as in CloudWatch; at least one line is shown whatever its size."""
+
+
+def log_file(attempt_folder: Path, host: str) -> Path:
+    """Where the supervisor writes a host's log."""
+    return attempt_folder / "log" / f"{host}.log"
+
+
+def first_epoch(job: Job) -> int:
+    """What names the streams of a job's first attempt, known before it is made: the creation, in seconds."""
+    return int(job.created)
 
 
 def read_page(

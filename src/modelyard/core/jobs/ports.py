@@ -34,7 +34,8 @@ class Attempt:
     Layout below ``folder`` (the worker sees ``ml/<host>`` as /opt/ml)::
 
         ml/<host>/input|code|model|output|checkpoints   staged before start
-        out/<host>/                                       what the worker hands back
+        out/<host>/                                       what the worker hands back (/run/modelyard/out)
+        worker.json                                       its own spec, read-only (/run/modelyard/worker.json)
         log/<host>.log                                    lines of ``<epoch ms>\\t<text>``, times never
                                                           falling, none over 256 KiB (longer ones are split)
         spec.json  started  exit  supervisor.lock  stop   the supervisor's own

@@ -151,7 +151,7 @@ class JobService:
     def _shown(self, job: Job) -> Iterator[tuple[AttemptRecord, str]]:
         """The attempts that have streams: the last of each epoch, and before the first attempt a silent one."""
         attempts = {attempt.epoch: attempt for attempt in self._table.attempts(job.id)}
-        waiting = AttemptRecord("", 0, first_epoch(job), job.created)
+        waiting = AttemptRecord("", 0, logs.first_epoch(job), job.created)
         for attempt in attempts.values() or (waiting,):
             for host in job.spec.resources.hosts:
                 yield attempt, host
@@ -161,16 +161,7 @@ class JobService:
         return LogStream(_stream_name(job, attempt, host), host, attempt.created, first, last, size)
 
     def _log(self, job: Job, attempt: AttemptRecord, host: str) -> Path:
-        return log_file(self._folders.attempt(job.id, attempt.number), host)
-
-
-def first_epoch(job: Job) -> int:
-    """What names the streams of the first attempt: the job's creation, in seconds."""
-    return int(job.created)
-
-
-def log_file(attempt_folder: Path, host: str) -> Path:
-    return attempt_folder / "log" / f"{host}.log"
+        return logs.log_file(self._folders.attempt(job.id, attempt.number), host)
 
 
 def _stream_name(job: Job, attempt: AttemptRecord, host: str) -> str:

@@ -1,0 +1,90 @@
+"""The long work of an attempt: stage and start it, collect what it left, free what it holds.
+
+Owns the order of these steps. Refuses to know leases and states: the controller runs this in worker threads
+and writes what came of it. Everything here may be cut off at any point and begun again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.base.clock import Clock
+from modelyard.base.errors import OutOfSpace
+from modelyard.core.jobs import outcomes
+from modelyard.core.jobs.folders import JobFolders
+from modelyard.core.jobs.model import Job
+from modelyard.core.jobs.ports import Attempt, Collected, Environments, Runner, SessionIssuer, StagedJob, Staging
+from modelyard.core.jobs.scheduling import Capacity, share
+from modelyard.core.jobs.table import AttemptRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptWork:
+    """Thread-safe. ``disk_reserve`` is the bytes that stay free: below them no attempt is staged."""
+
+    runner: Runner
+    staging: Staging
+    environments: Environments
+    sessions: SessionIssuer
+    folders: JobFolders
+    clock: Clock
+    capacity: Capacity
+    disk_reserve: int
+
+    def begin(self, job: Job, record: AttemptRecord, may_start: Callable[[], bool]) -> None:
+        """Stage, then start the user's code if ``may_start`` still says so; else leave quietly.
+
+        Raises what staging and environments raise, OutOfSpace, OSError.
+        """
+        if self.folders.free() < self.disk_reserve:
+            raise OutOfSpace(wanted=0, reserve=self.disk_reserve, where=str(self.folders.root))
+        environment = self.environments.resolve(job.spec.image)
+        folder = self.folders.attempt(job.id, record.number)
+        staged = self.staging.stage(job, folder)
+        (folder / "log").mkdir(exist_ok=True)
+        interpreter = self.environments.prepare(environment, staged.requirements, folder / "log" / "prepare.log")
+        secrets = self._credentials(job)
+        if may_start():
+            self.runner.start(self._attempt(job, record, staged, interpreter, secrets))
+
+    def collect(self, job: Job, record: AttemptRecord) -> Collected:
+        """Store what an ended attempt left."""
+        return self.staging.collect(job, self.folders.attempt(job.id, record.number))
+
+    def sync(self, job: Job, record: AttemptRecord) -> None:
+        """Store the checkpoints of a running attempt."""
+        self.staging.sync_checkpoints(job, self.folders.attempt(job.id, record.number))
+
+    def tidy(self, job: Job) -> None:
+        """Free what the attempts of an ended job hold, and end its credentials."""
+        self.sessions.revoke(job.id)
+        for number in range(1, job.attempt + 1):
+            self.runner.remove(self.folders.attempt(job.id, number))
+
+    def _credentials(self, job: Job) -> Mapping[str, str]:
+        if not job.spec.network or job.spec.principal is None:
+            return {}
+        return self.sessions.issue(job.spec.principal, job.id)
+
+    def _attempt(
+        self, job: Job, record: AttemptRecord, staged: StagedJob, interpreter: Path, secrets: Mapping[str, str]
+    ) -> Attempt:
+        part = share(self.capacity, job.spec.resources)
+        return Attempt(
+            id=record.id,
+            job_id=job.id,
+            number=record.number,
+            folder=self.folders.attempt(job.id, record.number),
+            hosts=job.spec.resources.hosts,
+            command=tuple(word.replace("{python}", str(interpreter)) for word in staged.command),
+            variables={**job.spec.variables, **staged.variables},
+            secrets=secrets,
+            cpus=part.cpus,
+            memory=part.memory,
+            deadline=outcomes.deadline(job, self.clock.now()),
+            grace=job.spec.stop_grace,
+            network=job.spec.network,
+            readable=(*staged.readable, interpreter.parent.parent),
+        )
