@@ -1,0 +1,1 @@
+"""Everything that clients of AWS expect beside SageMaker itself: the protocol, and the companion services."""
