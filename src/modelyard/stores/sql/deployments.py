@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modelyard.base.clock import Clock
@@ -32,6 +32,20 @@ from modelyard.stores.sql.tables.deployments import endpoint_configs, endpoint_w
 from modelyard.stores.sql.tags import remove_tags, write_tags
 
 _LIVE = (WorkerState.STARTING.value, WorkerState.READY.value)
+
+_CREATING = {EndpointState.QUEUED: 0, EndpointState.BUILDING: 0, EndpointState.STARTING: 0}
+_LATER = (
+    EndpointState.DELETING,
+    EndpointState.FAILED,
+    EndpointState.SERVING,
+    EndpointState.ROLLING_BACK,
+    EndpointState.UPDATING,
+)
+_SHOWN_ORDER = case(
+    {state.value: rank for state, rank in (_CREATING | {state: n for n, state in enumerate(_LATER, 1)}).items()},
+    value=endpoints.c.state,
+)
+"""SageMaker's words in order: Creating, Deleting, Failed, InService, RollingBack, Updating."""
 
 
 class SqlDeploymentTable:
@@ -91,7 +105,7 @@ class SqlDeploymentTable:
 
     def list(self, listing: Listing) -> Page[Endpoint]:
         with self._database.read() as connection:
-            return page(connection, endpoints, listing, _endpoint)
+            return page(connection, endpoints, listing, _endpoint, orders={"state": _SHOWN_ORDER})
 
     def all(self) -> tuple[Endpoint, ...]:
         with self._database.read() as connection:
