@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from botocore.model import OperationModel, ServiceModel
 
@@ -19,21 +19,17 @@ from modelyard.core.identity.model import Credential
 from modelyard.dialects.aws.protocol.errors import AwsError, from_core
 from modelyard.dialects.aws.protocol.models import service_model
 
-S = TypeVar("S")
-
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[S]):
-    """The circumstances of one call. ``services`` is what the composition gave to this AWS service."""
+class Call:
+    """The circumstances of one call. ``region`` is that of the signature."""
 
     service: str
     operation: str
     region: str
-    """Of the signature, else the setting."""
     account: str
     credential: Credential | None
     request_id: str
-    services: S
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +44,30 @@ class Overlay:
 
 
 Result = dict[str, Any] | None
-Function = Callable[[Call[S], dict[str, Any]], Result | Awaitable[Result]]
+Function = Callable[[Call, dict[str, Any]], Result | Awaitable[Result]]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(Generic[S]):
+class Operation:
     """A registered function and how the dispatcher calls it."""
 
     name: str
-    function: Function[S]
+    function: Function
     how: Literal["inline", "thread", "async"]
     overlay: Overlay
     model: OperationModel
 
 
-@dataclass(frozen=True, slots=True)
-class Mount(Generic[S]):
-    """A service with what its operations work on: a door of the dispatcher."""
-
-    service: AwsService[S]
-    services: S
-
-
-class AwsService(Generic[S]):
+class AwsService:
     """The operations that we have of the AWS service that botocore calls ``name``.
 
     ``validation_code`` is the error code of a broken constraint there; ``errors`` maps errors of the core
     (None: a fault of ours, answered InternalFailure).
 
-    >>> service: AwsService[None] = AwsService("sts", validation_code="ValidationError")
+    >>> service = AwsService("sts", validation_code="ValidationError")
     >>> @service.operation("GetCallerIdentity", inline=True)
-    ... def get_caller_identity(call: Call[None], request: dict[str, Any]) -> dict[str, Any]:
+    ... def get_caller_identity(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     ...     return {"Account": call.account}
     >>> sorted(service.operations)
     ['GetCallerIdentity']
@@ -94,7 +82,7 @@ class AwsService(Generic[S]):
         self.name = name
         self.validation_code = validation_code
         self.errors = errors
-        self.operations: dict[str, Operation[S]] = {}
+        self.operations: dict[str, Operation] = {}
 
     @cached_property
     def model(self) -> ServiceModel:
@@ -116,12 +104,8 @@ class AwsService(Generic[S]):
         def register(function: F) -> F:
             awaited = inspect.iscoroutinefunction(function)
             how: Literal["inline", "thread", "async"] = "async" if awaited else "inline" if inline else "thread"
-            self.operations[name] = Operation(
-                name, function, how, overlay or Overlay(), self.model.operation_model(name)
-            )
+            model = self.model.operation_model(name)
+            self.operations[name] = Operation(name, function, how, overlay or Overlay(), model)
             return function
 
         return register
-
-    def mount(self, services: S) -> Mount[S]:
-        return Mount(self, services)
