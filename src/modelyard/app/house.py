@@ -13,20 +13,69 @@ from modelyard.app.layout import Layout
 from modelyard.app.settings import Settings
 from modelyard.base.clock import SystemClock
 from modelyard.base.disk import RealDisk, held, write_durably
+from modelyard.base.ids import RandomIds
+from modelyard.core.artifacts.archives import ArchiveLimits
+from modelyard.core.artifacts.inputs import ArtifactInputs
+from modelyard.core.artifacts.service import ArtifactService
+from modelyard.core.artifacts.writing import WriteLimits
+from modelyard.core.deployments.changes import Changes
+from modelyard.core.deployments.service import DeploymentService
 from modelyard.core.identity.service import KeyService
+from modelyard.core.jobs.changes import JobChanges
+from modelyard.core.jobs.folders import JobFolders
+from modelyard.core.jobs.service import JobService
+from modelyard.core.models.service import ModelService
+from modelyard.core.models.tags import TagService
+from modelyard.core.notebooks.lifecycle import LifecycleConfigService
+from modelyard.core.notebooks.service import NotebookService
+from modelyard.runners.process.environments import ProcessEnvironments
+from modelyard.stores.objects.files import FileBlobStore
+from modelyard.stores.sql.artifacts import SqlCatalogue
 from modelyard.stores.sql.cipher import FileCipher
 from modelyard.stores.sql.database import Database
+from modelyard.stores.sql.deployments import SqlDeploymentTable
 from modelyard.stores.sql.identity import SqlKeyTable
+from modelyard.stores.sql.jobs import SqlJobTable
+from modelyard.stores.sql.models import SqlModelTable
+from modelyard.stores.sql.notebooks import SqlLifecycleConfigTable, SqlNotebookTable
+from modelyard.stores.sql.tags import SqlTagTable
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The services of one data directory."""
+    """The services of one data directory, and the tables that the server's controllers work on."""
 
     settings: Settings
     layout: Layout
     database: Database
+    clock: SystemClock
+    ids: RandomIds
+    disk: RealDisk
     keys: KeyService
+    artifacts: ArtifactService
+    inputs: ArtifactInputs
+    models: ModelService
+    tags: TagService
+    jobs: JobService
+    job_table: SqlJobTable
+    job_folders: JobFolders
+    job_changes: JobChanges
+    environments: ProcessEnvironments
+    deployments: DeploymentService
+    deployment_table: SqlDeploymentTable
+    deployment_changes: Changes
+    notebooks: NotebookService
+    lifecycle_configs: LifecycleConfigService
+
+    @property
+    def archive_limits(self) -> ArchiveLimits:
+        settings = self.settings
+        return ArchiveLimits(
+            settings.archive_members,
+            settings.archive_bytes,
+            settings.archive_ratio,
+            disk_reserve=settings.disk_reserve,
+        )
 
     def close(self) -> None:
         self.database.close()
@@ -36,13 +85,41 @@ def open_house(settings: Settings) -> House:
     """Open the data directory, making it and its tables at first use."""
     layout = Layout(settings.data_dir)
     layout.make()
+    clock, disk, ids = SystemClock(), RealDisk(), RandomIds()
     database = Database(f"sqlite:///{layout.catalogue}")
-    clock, disk = SystemClock(), RealDisk()
     with held(layout.keys / "open.lock"):
         database.migrate()
         cipher = FileCipher(disk, layout.keys / "master")
-    keys = KeyService(SqlKeyTable(database), cipher, clock)
-    return House(settings, layout, database, keys)
+    blobs = FileBlobStore(layout.blobs, disk, settings.disk_reserve)
+    artifacts = ArtifactService(SqlCatalogue(database), blobs, clock, ids, WriteLimits(settings.object_size))
+    models = ModelService(SqlModelTable(database), clock, ids)
+    environments = ProcessEnvironments(layout.environments, indexes=settings.package_indexes, disk=disk)
+    job_table, job_folders, job_changes = SqlJobTable(database, clock), JobFolders(layout.jobs), JobChanges()
+    deployment_table, deployment_changes = SqlDeploymentTable(database, clock), Changes()
+    lifecycle_table = SqlLifecycleConfigTable(database)
+    return House(
+        settings=settings,
+        layout=layout,
+        database=database,
+        clock=clock,
+        ids=ids,
+        disk=disk,
+        keys=KeyService(SqlKeyTable(database), cipher, clock),
+        artifacts=artifacts,
+        inputs=ArtifactInputs(artifacts),
+        models=models,
+        tags=TagService(SqlTagTable(database)),
+        jobs=JobService(job_table, job_folders, environments, ids, job_changes),
+        job_table=job_table,
+        job_folders=job_folders,
+        job_changes=job_changes,
+        environments=environments,
+        deployments=DeploymentService(deployment_table, models, clock, ids, deployment_changes),
+        deployment_table=deployment_table,
+        deployment_changes=deployment_changes,
+        notebooks=NotebookService(SqlNotebookTable(database), lifecycle_table, clock, ids),
+        lifecycle_configs=LifecycleConfigService(lifecycle_table, clock, ids),
+    )
 
 
 def ensure_default_key(settings: Settings) -> dict[str, str]:

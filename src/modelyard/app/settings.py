@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     disk_reserve: Bytes = Field(GB, description="Free disk that no write may use up")
     archive_members: Count = Field(100_000, description="Members of a model or source archive")
     archive_bytes: Bytes = Field(20 * GB, description="Unpacked bytes of an archive")
-    archive_ratio: Positive = Field(200.0, description="Unpacked to packed bytes of an archive over 100 MB")
+    archive_ratio: Count = Field(200, description="Unpacked to packed bytes of an archive over 100 MB")
     front_patience: Positive = Field(900.0, description="Seconds after which a front without a server ends")
 
     @classmethod

@@ -1,0 +1,49 @@
+"""The server's background work: threads that run one step again and again until they are told to end.
+
+Owns pacing and survival: a step that raises is logged and tried again, later each time. Each step is
+level-triggered, so a missed wake-up costs a pause and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+
+
+class Loop:
+    """Runs ``step`` every ``pause`` seconds, and at once after ``wake``."""
+
+    def __init__(self, name: str, step: Callable[[], object], pause: float) -> None:
+        self._name = name
+        self._step = step
+        self._pause = pause
+        self._woken = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def stop(self, timeout: float = 10) -> None:
+        """End after the step under way; returns when the thread has ended or ``timeout`` is over."""
+        self._ending.set()
+        self._woken.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._ending.is_set():
+            self._woken.clear()
+            try:
+                self._step()
+                failures = 0
+            except Exception:  # noqa: BLE001 - the edge of this thread: one failing step must not end the loop
+                failures += 1
+                _log.exception("%s failed; trying again", self._name)
+            self._woken.wait(self._pause * min(2**failures, 64))
