@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from modelyard.base.paging import Between, Cursor, Listing, Order, Page
@@ -43,15 +42,13 @@ class Query:
     def listing(self) -> Listing:
         """The request as the core's listing. Raises ValidationException for a token of another query."""
         request = self.request
-        after = _epoch(request.get("CreationTimeAfter"))
+        after = request.get("CreationTimeAfter")
         if after is not None and self.from_created:
             after = math.nextafter(after, -math.inf)
         return Listing(
             name_contains=request.get("NameContains") or None,
-            created=Between(after, _epoch(request.get("CreationTimeBefore"))),
-            modified=Between(
-                _epoch(request.get("LastModifiedTimeAfter")), _epoch(request.get("LastModifiedTimeBefore"))
-            ),
+            created=Between(after, request.get("CreationTimeBefore")),
+            modified=Between(request.get("LastModifiedTimeAfter"), request.get("LastModifiedTimeBefore")),
             sort_by=SORT_KEYS[request.get("SortBy") or self.sort_by],
             order=self._order(),
             limit=request.get("MaxResults") or DEFAULT_LIMIT,
@@ -107,10 +104,6 @@ def sifted(fetch: Callable[[Listing], Page[T]], listing: Listing, keep: Callable
         if page.next is None:
             return Page(tuple(kept))
         listing = replace(listing, after=page.next)
-
-
-def _epoch(value: datetime | float | None) -> float | None:
-    return value.timestamp() if isinstance(value, datetime) else value
 
 
 def _bad_token() -> Exception:

@@ -21,7 +21,6 @@ VOLUME_GB = 30
 """VolumeSizeInGB of a job that names none; volumes have no effect here."""
 
 REASON_LIMIT = 1024
-_NOT_SHOWN = ("SessionChainingConfig", "TrainingJobName")
 _DATA_TYPES = {"prefix": "S3Prefix", "manifest": "ManifestFile", "augmented_manifest": "AugmentedManifestFile"}
 
 
@@ -51,7 +50,7 @@ def summary(job: Job, account: str) -> dict[str, Any]:
 def description(job: Job, account: str, default_role: str) -> dict[str, Any]:
     """The job as DescribeTrainingJob answers it."""
     asked = job.document if job.door == DOOR else _foreign(job, default_role)
-    shown = {name: value for name, value in asked.items() if name not in _NOT_SHOWN}
+    shown = dict(asked)
     shown["OutputDataConfig"] = {"KmsKeyId": ""} | asked["OutputDataConfig"]
     shown["StoppingCondition"] = {"MaxRuntimeInSeconds": MAX_RUNTIME} | asked["StoppingCondition"]
     shown["ResourceConfig"] = _resource_config(asked["ResourceConfig"])
