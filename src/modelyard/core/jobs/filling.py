@@ -10,13 +10,14 @@ import gzip
 import json
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from modelyard.base.errors import LimitExceeded
 from modelyard.core.artifacts.archives import ArchiveLimits
 from modelyard.core.jobs import channels
-from modelyard.core.jobs.channels import BadInput, Record
+from modelyard.core.jobs.channels import BadInput, NoInput, Record
 from modelyard.core.jobs.model import Channel
 from modelyard.core.jobs.ports import Inputs
 
@@ -55,13 +56,10 @@ class ChannelFiller:
 
     def restore(self, location: str, target: Path) -> None:
         """Bring back every checkpoint below ``location``; none is no error."""
-        folder = location if location.endswith("/") else location + "/"
-        bucket, prefix = channels.split(folder)
-        for key, _size in self._inputs.keys(folder):
-            name = channels.safe_name(key[len(prefix) :])
-            if name is not None and not key.endswith("/"):
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                self._inputs.fetch(f"s3://{bucket}/{key}", target / name)
+        channel = Channel("checkpoints", location if location.endswith("/") else location + "/")
+        with suppress(NoInput):
+            found = channels.records(self._inputs, channel)
+            self._files(channel, found, target)
 
     def _files(self, channel: Channel, chosen: Sequence[Record], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ _MARKER = re.compile(r"[A-Za-z0-9_ .,<>=!~()'\"+*-]+")
 _HASH = re.compile(r"\s+--hash[=\s]\s*(sha256|sha384|sha512):([0-9a-f]{64,128})(?=\s|$)")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _INDEXES = ("-i", "--index-url", "--extra-index-url", "--pypi-url")
+_FILES = (".whl", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _INCLUDES = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
 
 
@@ -111,7 +112,8 @@ class _Reader:
         hashes = tuple(f"{kind}:{digest}" for kind, digest in _HASH.findall(text))
         bare = _HASH.sub("", text).strip()
         match = _REQUIREMENT.fullmatch(bare)
-        if match is None or (match["marker"] is not None and not _MARKER.fullmatch(match["marker"].strip())):
+        marker = match["marker"] if match else None
+        if match is None or bare.endswith(_FILES) or (marker and not _MARKER.fullmatch(marker.strip())):
             raise refuse(_why_not(bare))
         line = Line(file, number, match["name"], bare, hashes)
         (self.constraints if constraint else self.lines).append(line)
@@ -150,7 +152,7 @@ def _split_option(text: str) -> tuple[str, str]:
 def _why_not(text: str) -> str:
     if "://" in text or re.match(rf"{_NAME}\s*(\[[^]]*\])?\s*@", text):
         return "URLs are not allowed; name a package and its version"
-    if "/" in text or "\\" in text or text.startswith(".") or text.endswith((".whl", ".tar.gz", ".zip")):
+    if "/" in text or "\\" in text or text.startswith(".") or text.endswith(_FILES):
         return "paths are not allowed; name a package and its version"
     return "it is not of the form 'name[extra] specifier; marker'"
 

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from modelyard.base.errors import Invalid
 from modelyard.core.artifacts import archives
@@ -30,11 +30,13 @@ _VARIABLE = "SAGEMAKER_SUBMIT_DIRECTORY"
 class SourceCode:
     """The code of one attempt, fetched once for all of its hosts."""
 
+    FETCHED: ClassVar[str] = "source.tar.gz"
+
     def __init__(self, inputs: Inputs, spec: JobSpec, folder: Path, limits: ArchiveLimits) -> None:
         self._inputs = inputs
         self._limits = limits
         self._spec = spec
-        self._fetched = folder / "source.tar.gz"
+        self._fetched = folder / self.FETCHED
         named = documents.decode(spec.hyperparameters.get(_PARAMETER, '""')) or spec.variables.get(_VARIABLE, "")
         self._named = str(named)
         archived = self._named.startswith("s3://") or self._named.endswith((".tar.gz", ".tgz", ".tar"))

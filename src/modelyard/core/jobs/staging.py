@@ -177,5 +177,5 @@ def _wipe(folder: Path) -> None:
     for name in ("ml", "out"):
         if (folder / name).exists():
             shutil.rmtree(folder / name)
-    for name in (WORKER_SPEC, "checkpoints.json"):
+    for name in (WORKER_SPEC, "checkpoints.json", SourceCode.FETCHED):
         (folder / name).unlink(missing_ok=True)
