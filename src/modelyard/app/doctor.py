@@ -16,6 +16,7 @@ import psutil
 
 from modelyard.app.layout import Layout
 from modelyard.app.settings import GB, Settings
+from modelyard.app.supervisor import COMMAND
 from modelyard.base.disk import is_locked
 from modelyard.runners.process.probe import probe
 
@@ -54,7 +55,7 @@ def _system() -> Finding:
 
 
 def _sandbox(settings: Settings) -> Finding:
-    report = probe()
+    report = probe(COMMAND)
     text = f"tier {report.tier}: {'; '.join(report.reasons)}"
     if report.tier != "none":
         return Finding("sandbox", "ok", text)

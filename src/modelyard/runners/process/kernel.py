@@ -1,0 +1,134 @@
+"""The few system calls that Python 3.11 has no name for, through ctypes.
+
+Owns their numbers and flags. Refuses to decide anything. Follows prctl(2), unshare(2), mount(2), netdevice(7)
+and landlock(7). Part of the supervisor: nothing here may be slow to import.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import platform
+import signal
+import socket
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
+_MS_NOSUID, _MS_NODEV = 0x2, 0x4
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
+_KEYCTL = {"x86_64": 250, "aarch64": 219}
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
+_LANDLOCK_VERSION_FLAG = 1
+_LANDLOCK_ABI_WITH_SCOPES = 6
+_LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, _LANDLOCK_SCOPE_SIGNAL = 1, 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+    return result
+
+
+def _prctl(option: int, value: int, what: str) -> None:
+    unused = ctypes.c_ulong(0)
+    _checked(_libc.prctl(option, ctypes.c_ulong(value), unused, unused, unused), what)
+
+
+def die_with_parent(parent: int) -> None:
+    """SIGKILL this process when its parent's thread ends; at once when ``parent`` has ended already.
+
+    A change of user ids or of the program to a privileged one undoes it: call it last.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of descendants whose own parent ends."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def forbid_new_privileges() -> None:
+    """No program started from here on gains rights from a setuid bit or file capabilities."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1, "prctl(PR_SET_NO_NEW_PRIVS)")
+
+
+def unshare(flags: int) -> None:
+    """Enter new namespaces (CLONE_NEW*). Raises OSError where the kernel refuses."""
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    encode = os.fsencode
+    _checked(
+        _libc.mount(
+            encode(source),
+            encode(target),
+            kind.encode() if kind else None,
+            ctypes.c_ulong(flags),
+            options.encode() if options else None,
+        ),
+        f"mount {target}",
+    )
+
+
+def own_mounts() -> None:
+    """A private copy of the mounts: what is mounted from here on is seen by this process's children alone."""
+    unshare(CLONE_NEWNS)
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+
+
+def mount_memory(target: str) -> None:
+    """An empty folder in memory over ``target``, which others may enter but not write."""
+    _mount("tmpfs", target, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m")
+
+
+def bind(descriptor: int, target: str) -> None:
+    """Show the file or folder behind an O_PATH descriptor, with all mounted below it, at ``target`` too."""
+    _mount(f"/proc/self/fd/{descriptor}", target, None, _MS_BIND | _MS_REC)
+
+
+def raise_loopback() -> None:
+    """Bring up ``lo`` of this network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
+
+
+def leave_keyring() -> None:
+    """Start with an empty session keyring, not that of whoever started the server."""
+    number = _KEYCTL.get(platform.machine())
+    if number is not None:
+        _libc.syscall(ctypes.c_long(number), ctypes.c_long(_KEYCTL_JOIN_SESSION_KEYRING), None)
+
+
+def scope_ipc() -> bool:
+    """Cut this process and its children off from abstract Unix sockets and signals outside of them.
+
+    False where the kernel knows no Landlock scopes (before 6.12); needs ``forbid_new_privileges`` first.
+    """
+    call = _libc.syscall
+    version = call(
+        ctypes.c_long(_LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint32(_LANDLOCK_VERSION_FLAG)
+    )
+    if version < _LANDLOCK_ABI_WITH_SCOPES:
+        return False
+    scopes = _LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | _LANDLOCK_SCOPE_SIGNAL
+    rules = ctypes.create_string_buffer(struct.pack("QQQ", 0, 0, scopes))
+    ruleset = call(ctypes.c_long(_LANDLOCK_CREATE_RULESET), rules, ctypes.c_size_t(24), ctypes.c_uint32(0))
+    if ruleset < 0:
+        return False
+    try:
+        return bool(call(ctypes.c_long(_LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset), ctypes.c_uint32(0)) == 0)
+    finally:
+        os.close(ruleset)

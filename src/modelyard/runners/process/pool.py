@@ -1,0 +1,125 @@
+"""ProcessPool: endpoint workers as supervised processes without a network (core.deployments.ports.WorkerPool).
+
+Owns the worker's folder. Keeps nothing in memory; a worker outlives the server and ends by itself when none
+comes back.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from modelyard.base.clock import Clock
+from modelyard.base.disk import Disk
+from modelyard.base.errors import Conflict, Unavailable
+from modelyard.core.deployments.ports import WorkerObservation, WorkerSpec
+from modelyard.runners.process import cgroups, records
+from modelyard.runners.process.launch import launch
+from modelyard.runners.process.rules import Rules, variables
+from modelyard.runners.process.runner import remove_tree, worker_spec
+from modelyard.runners.process.sandbox import ML, RUN, Bind, Box
+from modelyard.runners.process.spec import Spec
+
+_WEIGHT = 1.0
+_QUOTED_LINES = 10
+_QUOTED_BYTES = 4096
+_GRACE_WITHOUT_SERVER = 30.0
+
+
+class ProcessPool:
+    """Thread-safe; any number of them may work on the same folders. The contract is the port's."""
+
+    def __init__(self, rules: Rules, disk: Disk, clock: Clock) -> None:
+        self._rules = rules
+        self._disk = disk
+        self._clock = clock
+
+    def start(self, worker: WorkerSpec) -> None:
+        """Launch the supervisor. Raises FileNotFoundError when the folder is gone, Unavailable when no sandbox
+        can be made and no setting allows to go without."""
+        if not worker.folder.is_dir():
+            raise FileNotFoundError(worker.folder)
+        report = self._rules.report()
+        if report.tier == "none" and not self._rules.allow_unsandboxed:
+            raise Unavailable(
+                what="this machine gives no sandbox, and models are untrusted: "
+                f"{'; '.join(report.reasons)}. {report.mend} Or set allow_unsandboxed for models you trust."
+            )
+        for folder in ("ml", "out"):
+            (worker.folder / folder).mkdir(exist_ok=True)
+        launch(self._rules.supervisor, self._spec(worker))
+
+    def observe(self, folder: Path) -> WorkerObservation:
+        """What the folder's files say now."""
+        state = records.read(folder)
+        if state.state == "absent":
+            return WorkerObservation("absent")
+        if state.state == "running":
+            return WorkerObservation("ready" if _is_file(folder / "out" / "ready") else "starting")
+        said = last_lines(folder / "log")
+        why = state.exit["message"] or state.exit["reason"] if state.state == "exited" else "its supervisor was killed"
+        return WorkerObservation("dead", f"{why}: {said}" if said else why)
+
+    def stop(self, folder: Path, grace: float) -> None:
+        """Ask; or seal what has not started. Raises FileNotFoundError when the folder is gone."""
+        if not (folder / records.EXIT).exists():
+            records.ask_stop(self._disk, folder, grace, self._clock.now())
+
+    def remove(self, folder: Path) -> None:
+        """Delete the folder of a worker that is not running. Raises Conflict while it is."""
+        if records.read(folder).state == "running":
+            raise Conflict(what=f"the worker in {folder} still runs; stop it first")
+        for group in records.groups(folder):
+            cgroups.remove_folder(group)
+        remove_tree(folder)
+
+    def _spec(self, worker: WorkerSpec) -> Spec:
+        rules = self._rules
+        folder = worker.folder
+        box = Box(
+            name="worker",
+            log=str(folder / "log"),
+            command=worker.command,
+            variables=variables(worker.variables, worker.command),
+            binds=(
+                Bind(str(folder / "ml"), ML),
+                Bind(str(folder / "out"), f"{RUN}/out", "rw"),
+                *worker_spec(folder),
+                *rules.readable(worker.readable),
+            ),
+            hidden=rules.covers(),
+            shared_memory=worker.memory // 2,
+        )
+        spec = Spec(
+            id=worker.id,
+            folder=str(folder),
+            boxes=(box,),
+            limits=rules.limits(worker.memory, _WEIGHT * worker.cpus, background=False),
+            tier="none",
+            owned=(str(folder / "ml"), str(folder / "out")),
+            socket=str(worker.socket),
+            grace=_GRACE_WITHOUT_SERVER,
+            server_lock=str(rules.server_lock),
+            patience=rules.patience,
+        )
+        return rules.sandboxed(spec)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a regular file, not a link that the worker planted."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def last_lines(log: Path) -> str:
+    """The text of a log's last lines, for a message."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _QUOTED_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(line.partition("\t")[2] or line for line in lines[-_QUOTED_LINES:]).strip()

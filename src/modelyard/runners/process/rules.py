@@ -1,0 +1,82 @@
+"""What all sandboxes of one installation share, and how an attempt or a worker becomes what a supervisor runs.
+
+Owns the choice of what a sandbox shows beside its own files. Refuses to know why something runs.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import modelyard
+from modelyard.runners.process.limits import Limits
+from modelyard.runners.process.probe import SandboxReport, probe
+from modelyard.runners.process.sandbox import UNPRIVILEGED, Bind, readable_binds
+from modelyard.runners.process.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """``supervisor`` is the command of app/supervisor.py; ``hidden`` the data directory and other folders that no
+    sandbox shows; ``server_lock`` is held by a live server."""
+
+    supervisor: tuple[str, ...]
+    hidden: tuple[Path, ...]
+    server_lock: Path
+    processes: int = 1024
+    file_bytes: int = 100 << 30
+    log_bytes: int = 1 << 30
+    patience: float = 900.0
+    """Seconds after which an endpoint worker ends when no server has held ``server_lock``."""
+    allow_unsandboxed: bool = False
+    """Whether uploaded models, and jobs that asked for no network, run where no sandbox can be made."""
+    probe: Callable[[tuple[str, ...]], SandboxReport] = probe
+
+    def limits(self, memory: int, cpu_weight: float, cpu_seconds: int | None = None, background: bool = True) -> Limits:
+        return Limits(
+            memory=memory,
+            processes=self.processes,
+            file_bytes=self.file_bytes,
+            log_bytes=self.log_bytes,
+            cpu_weight=cpu_weight,
+            cpu_seconds=cpu_seconds,
+            background=background,
+        )
+
+    def covers(self) -> tuple[str, ...]:
+        return tuple(sorted({str(path) for given in self.hidden for path in (given.absolute(), given.resolve())}))
+
+    def readable(self, further: Iterable[Path]) -> tuple[Bind, ...]:
+        """This interpreter, its libraries and this package, and ``further``, each at its own place."""
+        own = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *site.getsitepackages()]
+        own += [str(Path(sys.executable).parent), str(Path(modelyard.__file__).parent)]
+        return readable_binds([*own, *map(str, further)], self.covers())
+
+    def report(self) -> SandboxReport:
+        """What this machine gives; found out at the first call."""
+        return self.probe(self.supervisor)
+
+    def sandboxed(self, spec: Spec) -> Spec:
+        """``spec`` for the tier that this machine gives."""
+        report = self.report()
+        root = os.geteuid() == 0 and report.tier == "bubblewrap"
+        return spec._replace(tier=report.tier, bwrap=report.bwrap, uid=UNPRIVILEGED if root else None)
+
+
+def variables(given: Mapping[str, str], command: tuple[str, ...]) -> dict[str, str]:
+    """The environment of a sandbox: nothing of the server's, a few defaults, then ``given``."""
+    own_programs = [str(Path(command[0]).parent)] if Path(command[0]).is_absolute() else []
+    defaults = {
+        "PATH": ":".join(dict.fromkeys([*own_programs, "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"])),
+        "HOME": "/tmp",  # noqa: S108
+        "TMPDIR": "/tmp",  # noqa: S108
+        "USER": "modelyard",
+        "LOGNAME": "modelyard",
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**defaults, **given}

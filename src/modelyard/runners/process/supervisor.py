@@ -1,0 +1,356 @@
+"""The supervisor: one process for each attempt or endpoint worker, which outlives the server that launched it.
+
+Owns the life of the sandboxes of one folder: it starts them at most once, keeps their log, enforces deadline,
+stop and memory, ends them all when one fails, and leaves the exit record. Refuses to know what they compute.
+Killed at any moment, its sandboxes die with it. Light to start: the standard library alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import stat
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from modelyard.base.clock import Clock
+from modelyard.base.disk import Disk, is_locked, listen_unix, write_durably
+from modelyard.runners.process import boxes, cgroups, kernel, limits, records
+from modelyard.runners.process.lines import LineLog
+from modelyard.runners.process.spec import Spec
+
+_CHUNK = 1 << 16
+_MEMORY_WATCH = 0.25
+_SERVER_WATCH = 30.0
+_SIBLING_GRACE = 10.0
+_DRAIN = 1.0
+_LINK_WAIT = 0.5
+
+
+def supervise(spec: Spec, disk: Disk, clock: Clock, launched: Callable[[], None]) -> None:
+    """Run ``spec`` to its end. Returns at once when its folder was started, sealed or ended before.
+
+    ``launched`` is called when the folder is locked and claimed: from then on it has an exit record or is lost.
+    """
+    folder = Path(spec.folder)
+    lock = records.take_lock(folder)
+    if lock is None or (folder / records.EXIT).exists():
+        return
+    wake = records.listen(folder)
+    if records.read_stop(folder) is not None:
+        return
+    at = clock.now()
+    if not records.make_started(disk, folder, at):
+        return
+    launched()
+    run = _Run(spec, disk, clock, wake)
+    try:
+        record = run.go()
+    except (boxes.Refused, OSError, ValueError) as error:
+        run.abandon()
+        record = {"code": None, "reason": getattr(error, "reason", "refused"), "message": str(error), "hosts": {}}
+    record |= {"started": at, "ended": clock.now(), "dropped_lines": run.finish_logs()}
+    write_durably(disk, folder / records.EXIT, json.dumps(record).encode())
+    with contextlib.suppress(OSError):
+        (folder / records.WAKE).unlink()
+    os.close(lock)
+
+
+class _Run:
+    """The sandboxes while they run. One thread, one loop over descriptors and timers."""
+
+    def __init__(self, spec: Spec, disk: Disk, clock: Clock, wake: int) -> None:
+        self._spec = spec
+        self._disk = disk
+        self._clock = clock
+        self._folder = Path(spec.folder)
+        self._wake = wake
+        self._boxes: list[boxes.RunningBox] = []
+        self._groups: list[cgroups.Cgroup | None] = []
+        self._logs: list[LineLog] = []
+        self._reason: str | None = None
+        self._message = ""
+        self._failed: boxes.RunningBox | None = None
+        self._kill_at: float | None = None
+        self._server_seen = time.monotonic()
+        self._next_memory = time.monotonic() + _MEMORY_WATCH
+        self._next_server = time.monotonic() + min(_SERVER_WATCH, spec.patience / 4 or _SERVER_WATCH)
+        self._poller = select.epoll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+
+    def go(self) -> dict[str, Any]:
+        """Start all, wait for all; the exit record but for its times. Raises Refused or OSError."""
+        self._start()
+        self._on(self._wake, self._woken)
+        self._woken()
+        while any(box.code is None for box in self._boxes):
+            for descriptor, _ in self._poller.poll(self._timeout()):
+                if descriptor in self._handlers:
+                    self._handlers[descriptor]()
+            self._look_at_clocks()
+        return self._record()
+
+    def _start(self) -> None:
+        spec = self._spec
+        if spec.uid is not None:
+            for path in spec.owned:
+                give(path, spec.uid)
+        if spec.link:
+            self._make_link()
+        shared = len(spec.boxes) > 1 and spec.boxes[0].private_network and spec.tier == "bubblewrap"
+        if shared:
+            enter_own_network(spec.uid)
+        passed = self._passed()
+        for box in spec.boxes:
+            own = box._replace(private_network=False) if shared else box
+            self._logs.append(LineLog(box.log, spec.limits.log_bytes, self._clock))
+            secrets = {"MODELYARD_SECRETS_FD": _secrets(spec)} if spec.secrets else {}
+            bwrap = spec.bwrap if spec.tier == "bubblewrap" else ""
+            self._boxes.append(boxes.start(own, spec.limits, bwrap, spec.uid, {**passed, **secrets}))
+            for descriptor in secrets.values():
+                os.close(descriptor)
+        for descriptor in passed.values():
+            os.close(descriptor)
+        for made in self._boxes:
+            made.wait_made()
+        self._bound()
+        for index, made in enumerate(self._boxes):
+            made.release()
+            self._on(made.output, partial(self._printed, index))
+            self._on(made.pidfd, partial(self._ended, index))
+
+    def _passed(self) -> dict[str, int]:
+        if not self._spec.socket:
+            return {}
+        return {"MODELYARD_LISTEN_FD": listen_unix(Path(self._spec.socket)).detach()}
+
+    def _bound(self) -> None:
+        """Put the waiting sandboxes under their limits, and name them on disk before anything runs in them."""
+        spec = self._spec
+        for index, box in enumerate(self._boxes):
+            bounds = spec.limits
+            group = cgroups.make(f"{spec.id}-{index}", bounds.memory, bounds.processes, bounds.cpu_weight)
+            if group is not None:
+                group.add(box.init)
+            self._groups.append(group)
+            if spec.tier == "bubblewrap":
+                limits.bound(box.init, bounds, spec.uid)
+        pids = sorted({pid for box in self._boxes for pid in (box.pid, box.init)})
+        folders = sorted({folder for group in self._groups if group is not None for _, folder in group.folders})
+        records.write_processes(self._disk, self._folder, pids, folders)
+
+    def _make_link(self) -> None:
+        """Let the absolute path that a client demands lead to this attempt; one at a time, the others wait."""
+        link, target = Path(self._spec.link), self._spec.boxes[0].binds[0].source
+        try:
+            lock = os.open(f"{link}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            while not _try_flock(lock):
+                if records.read_stop(self._folder) is not None:
+                    raise boxes.Stopped(f"it was stopped while it waited for {link}")
+                time.sleep(_LINK_WAIT)
+            if link.is_symlink():
+                link.unlink()
+            link.symlink_to(target)
+        except OSError as error:
+            raise boxes.Refused(
+                f"this machine gives no sandbox, and {link}, which the job's command needs, cannot be made: {error}"
+            ) from error
+
+    def _on(self, descriptor: int, handler: Callable[[], None]) -> None:
+        self._poller.register(descriptor, select.EPOLLIN)
+        self._handlers[descriptor] = handler
+
+    def _off(self, descriptor: int) -> None:
+        if self._handlers.pop(descriptor, None) is not None:
+            self._poller.unregister(descriptor)
+
+    def _printed(self, index: int) -> None:
+        box = self._boxes[index]
+        try:
+            chunk = os.read(box.output, _CHUNK)
+        except BlockingIOError:
+            return
+        if chunk:
+            self._logs[index].feed(chunk)
+        else:
+            self._off(box.output)
+
+    def _ended(self, index: int) -> None:
+        box = self._boxes[index]
+        self._off(box.pidfd)
+        code = box.reap()
+        self._drain(index)
+        group = self._groups[index]
+        if code and self._failed is None:
+            self._failed = box
+            if group is not None and group.memory_kills() and self._reason is None:
+                self._out_of_memory(box)
+            elif self._reason is None:
+                self._message = f"{box.box.name} {_how(code)}"
+        if code and self._kill_at is None:
+            self._end_all(_SIBLING_GRACE)
+
+    def _drain(self, index: int) -> None:
+        """Read what is left; every writer is dead, but a descriptor sent elsewhere must not hold us."""
+        output = self._boxes[index].output
+        self._off(output)
+        end = time.monotonic() + _DRAIN
+        poller = select.poll()
+        poller.register(output, select.POLLIN)
+        while time.monotonic() < end and poller.poll(max(0.0, end - time.monotonic()) * 1000):
+            chunk = os.read(output, _CHUNK)
+            if not chunk:
+                break
+            self._logs[index].feed(chunk)
+        os.close(output)
+
+    def _woken(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+        stop = records.read_stop(self._folder)
+        if stop is not None:
+            self._reason = self._reason or "stopped"
+            self._end_all(stop["grace"])
+
+    def _end_all(self, grace: float) -> None:
+        """SIGTERM to every command, SIGKILL to every sandbox after ``grace``; asked again, the shorter wait counts."""
+        first = self._kill_at is None
+        at = time.monotonic() + grace
+        self._kill_at = at if self._kill_at is None else min(at, self._kill_at)
+        for box in self._boxes:
+            if first and box.code is None:
+                box.terminate()
+
+    def _timeout(self) -> float:
+        now = time.monotonic()
+        times = [self._next_server if self._spec.patience else now + 60]
+        if self._watches_memory():
+            times.append(self._next_memory)
+        if self._kill_at is not None:
+            times.append(self._kill_at)
+        elif self._spec.deadline is not None:
+            times.append(now + self._spec.deadline - self._clock.now())
+        return max(0.0, min(times) - now)
+
+    def _look_at_clocks(self) -> None:
+        now = time.monotonic()
+        if self._kill_at is not None and now >= self._kill_at:
+            for box in self._boxes:
+                if box.code is None:
+                    box.kill()
+            self._kill_at = now + 1
+        elif self._kill_at is None and self._spec.deadline is not None and self._clock.now() >= self._spec.deadline:
+            self._reason = "deadline"
+            self._end_all(self._spec.grace)
+        if self._watches_memory() and now >= self._next_memory:
+            self._next_memory = now + _MEMORY_WATCH
+            self._look_at_memory()
+        if self._spec.patience and now >= self._next_server:
+            self._next_server = now + min(_SERVER_WATCH, self._spec.patience / 4)
+            self._look_at_server(now)
+
+    def _watches_memory(self) -> bool:
+        return any(group is None or not group.has("memory") for group in self._groups)
+
+    def _look_at_memory(self) -> None:
+        for box in self._boxes:
+            if box.code is None:
+                if limits.resident(box.init) > self._spec.limits.memory and self._reason is None:
+                    self._out_of_memory(box)
+                    box.kill()
+                command = box.command()
+                if command is not None and self._spec.limits.background:
+                    limits.lower_session(command)
+
+    def _out_of_memory(self, box: boxes.RunningBox) -> None:
+        self._reason = "memory"
+        size = self._spec.limits.memory / (1 << 20)
+        self._message = f"{box.box.name} ran out of memory: it may use {size:,.0f} MiB"
+
+    def _look_at_server(self, now: float) -> None:
+        if is_locked(Path(self._spec.server_lock)):
+            self._server_seen = now
+        elif now - self._server_seen > self._spec.patience and self._kill_at is None:
+            self._reason = "stopped"
+            self._message = f"no server came back for {self._spec.patience:.0f} s"
+            self._end_all(self._spec.grace)
+
+    def _record(self) -> dict[str, Any]:
+        box = self._failed or self._boxes[0]
+        hosts = {each.box.name: each.code for each in self._boxes}
+        return {"code": box.code, "reason": self._reason or "exited", "message": self._message, "hosts": hosts}
+
+    def abandon(self) -> None:
+        """End what was started before the start as a whole failed."""
+        for box in self._boxes:
+            if box.code is None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(box.pidfd, signal.SIGKILL)
+                box.reap()
+
+    def finish_logs(self) -> int:
+        """Flush every log; how many lines were dropped. The groups of the dead sandboxes go too."""
+        for log in self._logs:
+            with contextlib.suppress(OSError):
+                log.end(self._disk)
+        for group in self._groups:
+            if group is not None:
+                group.remove()
+        if self._spec.link:
+            with contextlib.suppress(OSError):
+                Path(self._spec.link).unlink()
+        return sum(log.dropped for log in self._logs)
+
+
+def _how(code: int) -> str:
+    if code > 128:
+        with contextlib.suppress(ValueError):
+            return f"ended with exit code {code} ({signal.Signals(code - 128).name})"
+    return f"ended with exit code {code}"
+
+
+def _secrets(spec: Spec) -> int:
+    descriptor = os.memfd_create("secrets", os.MFD_CLOEXEC)
+    os.write(descriptor, json.dumps(dict(spec.secrets)).encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _try_flock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def enter_own_network(uid: int | None) -> None:
+    """Move this process into a network of its own, with a loopback that its sandboxes share."""
+    if uid is not None:
+        kernel.unshare(kernel.CLONE_NEWNET)
+    else:
+        user, group = os.getuid(), os.getgid()
+        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNET)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    kernel.raise_loopback()
+
+
+def give(path: str, uid: int) -> None:
+    """Make ``uid`` the owner of a file or of a folder with all in it. Links are not followed; a file with several
+    names may be someone else's and stays."""
+    os.chown(path, uid, uid, follow_symlinks=False)
+    for root, folders, files, descriptor in os.fwalk(path):
+        del root
+        for name in (*folders, *files):
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode) or status.st_nlink == 1:
+                os.chown(name, uid, uid, dir_fd=descriptor, follow_symlinks=False)
