@@ -114,7 +114,9 @@ def open_house(settings: Settings) -> House:
         job_folders=job_folders,
         job_changes=job_changes,
         environments=environments,
-        deployments=DeploymentService(deployment_table, models, clock, ids, deployment_changes),
+        deployments=DeploymentService(
+            deployment_table, models, clock, ids, deployment_changes, layout.endpoints, settings.endpoint_workers
+        ),
         deployment_table=deployment_table,
         deployment_changes=deployment_changes,
         notebooks=NotebookService(SqlNotebookTable(database), lifecycle_table, clock, ids),

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     allow_unsandboxed: bool = Field(False, description="Run user code where no sandbox can be made (trusted code only)")
 
     endpoint_memory: Bytes = Field(4 * GB, description="Bytes of memory of one endpoint worker")
+    endpoint_workers: Count = Field(64, description="Workers of one endpoint")
     endpoint_load_timeout: Positive = Field(600.0, description="Seconds a model may take to load")
     prediction_body: Bytes = Field(25 * MB, description="Largest prediction request")
     prediction_timeout: Positive = Field(60.0, description="Seconds a prediction may take")

@@ -7,6 +7,7 @@ heard: whoever waits looks again after a while by itself.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 
 class Changes:
@@ -22,11 +23,18 @@ class Changes:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._count = 0
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` after each change, in the thread that made it: it must return at once."""
+        self._listeners.append(wake)
 
     def notify(self) -> None:
         with self._condition:
             self._count += 1
             self._condition.notify_all()
+        for wake in self._listeners:
+            wake()
 
     def mark(self) -> int:
         """What ``wait`` compares with: take it before you look."""

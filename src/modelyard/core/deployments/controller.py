@@ -8,8 +8,10 @@ done again after a crash at any point.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
@@ -42,6 +44,7 @@ KEPT_LOGS = 20
 _SWEEP_SECONDS = 60.0
 _STAGING_RETRY = 15.0
 _EARLY_SECONDS = 60.0
+_KILL_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -143,6 +146,25 @@ class DeploymentController:
     def republish(self) -> None:
         """Give the front the whole table again at the next pass (it has been restarted)."""
         self._published = None
+
+    def close(self, grace: float = 5, pause: Callable[[float], None] = time.sleep) -> None:
+        """A clean stop: every worker ends, after what it holds or ``grace`` seconds. The next controller starts
+        others in their place. Call it when no ``step`` runs."""
+        for worker in self._table.workers():
+            place = self._place(worker)
+            if worker.state is not WorkerState.GONE and self._pool.observe(place).state in ("starting", "ready"):
+                with contextlib.suppress(OSError):
+                    self._pool.stop(place, grace)
+        end = self._clock.monotonic() + grace + _KILL_SECONDS
+        while self._living() and self._clock.monotonic() < end:
+            pause(BUSY_PAUSE)
+
+    def _living(self) -> bool:
+        return any(
+            self._pool.observe(self._place(worker)).state in ("starting", "ready")
+            for worker in self._table.workers()
+            if worker.state is not WorkerState.GONE
+        )
 
     def _reconcile(self, endpoint: Endpoint, workers: list[Worker], memory: _Memory) -> bool:
         facts = self._facts(endpoint, workers, memory)
@@ -340,11 +362,12 @@ class DeploymentController:
         return held
 
     def _count_deaths(self, died: Iterable[Worker], memory: _Memory) -> None:
-        """The first replacement comes at once; the next ones wait 1, 2, 4 ... at most 60 s."""
+        """The first replacement comes at once; the next ones wait 1, 2, 4 ... at most 60 s. Workers of a variant
+        that die together count once."""
         now = self._clock.now()
-        for worker in died:
-            deaths = memory.deaths.setdefault(worker.variant, _Deaths())
-            deaths.count = deaths.count + 1 if now - worker.created < _EARLY_SECONDS else 1
+        for variant, early in {worker.variant: now - worker.created < _EARLY_SECONDS for worker in died}.items():
+            deaths = memory.deaths.setdefault(variant, _Deaths())
+            deaths.count = deaths.count + 1 if early else 1
             deaths.until = now + min(60.0, 2.0 ** (deaths.count - 2)) if deaths.count > 1 else now
 
     def _place(self, worker: Worker) -> Path:

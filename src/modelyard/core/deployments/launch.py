@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.base.disk import Disk, write_durably
-from modelyard.core.deployments.model import Endpoint, PlannedVariant, Worker
+from modelyard.core.deployments.model import Endpoint, PlannedVariant, Worker, WorkerState
 from modelyard.core.deployments.ports import WorkerSpec
 from modelyard.core.deployments.staging import CODE, MODEL, StagedVariant
 
@@ -78,6 +78,12 @@ class Launcher:
 
     def forget_log(self, worker_id: str, logs: Path) -> None:
         (logs / worker_id).unlink(missing_ok=True)
+
+
+def log_file(folder: Path, worker: Worker) -> Path:
+    """Where a worker's log is now, below the endpoints' folder."""
+    own = folder / worker.endpoint_id
+    return own / "logs" / worker.id if worker.state is WorkerState.GONE else own / worker.id / "log"
 
 
 def stream_name(worker: Worker) -> str:

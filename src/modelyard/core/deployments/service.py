@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from modelyard.base.clock import Clock
 from modelyard.base.errors import Invalid, LimitExceeded, NotFound
 from modelyard.base.ids import Ids
 from modelyard.base.paging import Listing, Page
 from modelyard.core.deployments.changes import Changes
+from modelyard.core.deployments.launch import log_file, stream_name
 from modelyard.core.deployments.model import (
     Endpoint,
     EndpointConfig,
@@ -25,9 +26,12 @@ from modelyard.core.deployments.model import (
     Plan,
     PlannedVariant,
     Variant,
+    Worker,
 )
 from modelyard.core.deployments.ports import DeploymentTable, Models, Stale
 from modelyard.core.deployments.states import check
+from modelyard.core.jobs import logs
+from modelyard.core.jobs.model import LogPage, LogStream
 
 Share = tuple[float | None, int | None]
 """A new weight and a new count; None keeps the old."""
@@ -38,7 +42,8 @@ class UnknownVariant(Invalid):
 
 
 class DeploymentService:
-    """Thread-safe. ``worker_limit`` caps the workers of one endpoint."""
+    """Thread-safe. ``folder`` is the endpoints' folder of the data directory, read for logs alone;
+    ``worker_limit`` caps the workers of one endpoint."""
 
     def __init__(
         self,
@@ -47,9 +52,11 @@ class DeploymentService:
         clock: Clock,
         ids: Ids,
         changes: Changes,
+        folder: Path,
         worker_limit: int = 64,
     ) -> None:
         self._table = table
+        self._folder = folder
         self._models = models
         self._clock = clock
         self._ids = ids
@@ -170,6 +177,26 @@ class DeploymentService:
             return
         self._change(id_or_name, EndpointState.DELETING, lambda endpoint: endpoint)
 
+    def log_streams(self, endpoint: Endpoint) -> tuple[LogStream, ...]:
+        """One stream for each worker, oldest first; of those that are gone the newest few."""
+        return tuple(self._stream(worker) for worker in self._table.workers(endpoint.id))
+
+    def read_log(
+        self,
+        endpoint: Endpoint,
+        stream: str,
+        offset: int | None = None,
+        limit: int = 10_000,
+        backward: bool = False,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> LogPage:
+        """Lines of one of the endpoint's streams; see ``core.jobs.logs.read_page``. Raises NotFound for another."""
+        for worker in self._table.workers(endpoint.id):
+            if stream_name(worker) == stream:
+                return logs.read_page(log_file(self._folder, worker), offset, limit, backward, since, until)
+        raise NotFound(kind="log stream", name=stream)
+
     def report_hung(self, socket: str) -> None:
         """The front's word that the worker behind ``socket`` does not answer: it is replaced."""
         worker_id = PurePath(socket).parent.name
@@ -189,6 +216,10 @@ class DeploymentService:
             if endpoint.revision != seen or left <= 0:
                 return endpoint
             self._changes.wait(mark, min(left, 1.0))
+
+    def _stream(self, worker: Worker) -> LogStream:
+        first, last, size = logs.span(log_file(self._folder, worker))
+        return LogStream(stream_name(worker), worker.id, worker.created, first, last, size)
 
     def _change(self, id_or_name: str, state: EndpointState, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
         """Read, change, write; again when the controller wrote in between."""

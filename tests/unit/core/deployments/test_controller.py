@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -295,10 +296,8 @@ def test_a_controller_that_dies_mid_update_is_followed_by_one_that_finishes(worl
     names.append((world.routes, "publish"))  # type: ignore[arg-type]
     for (holder, name), act in zip(names, real, strict=True):
         setattr(holder, name, fused(act))
-    try:
+    with contextlib.suppress(Crash):
         world.settle()
-    except Crash:
-        pass
     for (holder, name), act in zip(names, real, strict=True):
         setattr(holder, name, act)
     world.clock.step(10)
@@ -357,3 +356,23 @@ def test_old_models_are_cleared_away_and_logs_of_gone_workers_kept(world: World)
     assert [path.name for path in (world.endpoints / endpoint.id / "models").iterdir()] == ["2-0"]
     assert (world.endpoints / endpoint.id / "logs" / old.name).read_text() == "1000\thello\n"
     assert not old.exists()
+
+
+def test_a_clean_stop_ends_the_workers_and_the_next_start_brings_others(world: World) -> None:
+    world.serving(Variant("A", "m1", instance_count=2))
+    before = world.folders()
+    world.controller.close(pause=world.clock.step)
+    assert world.pool.alive() == []
+    world.clock.step(10)
+    world.controller = world.new_controller("second")
+    world.settle()
+    assert len(world.folders()) == 2
+    assert not set(world.folders()) & set(before)
+
+
+def test_a_clean_stop_waits_no_longer_than_it_must(world: World) -> None:
+    world.serving()
+    world.pool.lingers = True
+    began = world.clock.now()
+    world.controller.close(grace=5, pause=world.clock.step)
+    assert 10 <= world.clock.now() - began < 11

@@ -144,7 +144,7 @@ class NowExecutor(Executor):
         for future, fn, args in waiting:
             try:
                 future.set_result(fn(*args))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - what a future does
                 future.set_exception(error)
 
 
@@ -167,12 +167,14 @@ class World:
     changes: Changes = field(default_factory=Changes)
 
     def __post_init__(self) -> None:
-        database = Database(f"sqlite:///{self.folder}/catalogue.db")
-        database.migrate()
-        self.table = SqlDeploymentTable(database, self.clock)
-        self.service = DeploymentService(self.table, FakeModels(), self.clock, self.ids, self.changes, worker_limit=8)
+        self.database = Database(f"sqlite:///{self.folder}/catalogue.db")
+        self.database.migrate()
+        self.table = SqlDeploymentTable(self.database, self.clock)
         self.endpoints = self.folder / "endpoints"
         self.endpoints.mkdir()
+        self.service = DeploymentService(
+            self.table, FakeModels(), self.clock, self.ids, self.changes, self.endpoints, worker_limit=8
+        )
         self.controller = self.new_controller("first")
 
     def new_controller(self, owner: str) -> DeploymentController:
