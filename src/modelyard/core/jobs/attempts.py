@@ -87,4 +87,5 @@ class AttemptWork:
             grace=job.spec.stop_grace,
             network=job.spec.network,
             readable=(*staged.readable, interpreter.parent.parent),
+            fixed_paths=bool(job.spec.entrypoint),
         )

@@ -38,7 +38,7 @@ class Attempt:
         worker.json                                       its own spec, read-only (/run/modelyard/worker.json)
         log/<host>.log                                    lines of ``<epoch ms>\\t<text>``, times never
                                                           falling, none over 256 KiB (longer ones are split)
-        spec.json  started  exit  supervisor.lock  stop   the supervisor's own
+        started  exit  supervisor.lock  stop  processes   the runner's own
     """
 
     id: str
@@ -59,6 +59,9 @@ class Attempt:
     network: bool = True
     readable: tuple[Path, ...] = ()
     """Further host folders shown read-only at their own paths (interpreters, environments)."""
+    fixed_paths: bool = False
+    """Its command names /opt/ml itself. Where no sandbox can be made that path becomes a link, for one attempt at a
+    time; where it cannot be made the attempt is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,18 +84,23 @@ def _become(box: Box, passed: tuple[int, ...], parent: int) -> None:
         kernel.forbid_new_privileges()
         for descriptor in passed:
             os.set_inheritable(descriptor, True)
-        variables = dict(box.variables)
         for bind in box.binds:
             if bind.target == ML:
                 os.chdir(bind.source)
-                variables["MODELYARD_ML"] = bind.source
-            elif bind.target.startswith(RUN):
-                name = bind.target[len(RUN) + 1 :].partition(".")[0].upper()
-                variables[f"MODELYARD_{name}"] = bind.source
-            elif bind.target == "/tmp":  # noqa: S108
-                variables |= {"TMPDIR": bind.source, "HOME": bind.source}
-        os.execvpe(box.command[0], list(box.command), variables)  # noqa: S606
+        os.execvpe(box.command[0], list(box.command), _variables(box))  # noqa: S606
     except BaseException as error:  # noqa: BLE001  (a forked child must never return)
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(127)
+
+
+def _variables(box: Box) -> dict[str, str]:
+    """Where things lie that a sandbox would show at their usual places."""
+    places = {bind.target: bind.source for bind in box.binds}
+    found = {"MODELYARD_ML": places[ML], "MODELYARD_OUT": places[f"{RUN}/out"]}
+    if f"{RUN}/worker.json" in places:
+        worker = places[f"{RUN}/worker.json"]
+        found |= {"MODELYARD_WORKER_SPEC": worker, "MODELYARD_RUN": os.path.dirname(worker)}  # noqa: PTH120
+    if "/tmp" in places:  # noqa: S108
+        found |= {"TMPDIR": places["/tmp"], "HOME": places["/tmp"]}  # noqa: S108
+    return {**box.variables, **found}

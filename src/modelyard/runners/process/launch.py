@@ -26,7 +26,7 @@ def launch(command: Sequence[str], spec: Spec) -> None:
     folder = Path(spec.folder)
     if not folder.is_dir():
         raise FileNotFoundError(folder)
-    if (folder / records.STARTED).exists() or records.read_stop(folder) is not None:
+    if (folder / records.STARTED).exists():
         return
     handed = os.memfd_create("spec", os.MFD_CLOEXEC)
     claimed, claim = os.pipe2(os.O_CLOEXEC)

@@ -62,8 +62,10 @@ class ProcessPool:
         return WorkerObservation("dead", f"{why}: {said}" if said else why)
 
     def stop(self, folder: Path, grace: float) -> None:
-        """Ask; or seal what has not started. Raises FileNotFoundError when the folder is gone."""
-        if not (folder / records.EXIT).exists():
+        """Seal what has not started, and ask what has. Raises FileNotFoundError when the folder is gone."""
+        if not (folder / records.STARTED).exists():
+            records.make_started(self._disk, folder, self._clock.now(), seal=True)
+        if records.read(folder).state == "running":
             records.ask_stop(self._disk, folder, grace, self._clock.now())
 
     def remove(self, folder: Path) -> None:
@@ -97,7 +99,7 @@ class ProcessPool:
             boxes=(box,),
             limits=rules.limits(worker.memory, _WEIGHT * worker.cpus, background=False),
             tier="none",
-            owned=(str(folder / "ml"), str(folder / "out")),
+            owned=(str(folder / "ml"), str(folder / "out"), *(bind.source for bind in worker_spec(folder))),
             socket=str(worker.socket),
             grace=_GRACE_WITHOUT_SERVER,
             server_lock=str(rules.server_lock),

@@ -1,8 +1,8 @@
 """The files through which a supervisor and whoever watches it speak: one folder, no other memory.
 
 Owns their names, their form and what they mean together: ``supervisor.lock`` is held (flock) by a live
-supervisor; ``started``, made at most once, says that user code may have run; ``processes`` names the sandboxes
-before any user code runs in them; ``stop`` asks for an end, and seals what has not started; ``exit`` is final.
+supervisor; ``started``, made at most once, says that user code may have run, or that it never will (sealed);
+``processes`` names the sandboxes before any user code runs in them; ``stop`` asks for an end; ``exit`` is final.
 """
 
 from __future__ import annotations
@@ -34,31 +34,26 @@ class State(NamedTuple):
 def read(folder: Path) -> State:
     """What the files say; only reads, never blocks.
 
-    The order matters. ``stop`` is read before the lock: once it is there, no supervisor that comes later starts,
-    and one that came earlier holds the lock. ``started`` is read on both sides: seen only after a free lock, it
-    is the work of one that has come since, and everything is read again.
+    ``started`` is read before the lock: seen with a free lock after it, its supervisor has ended.
     """
     record = _load(folder / EXIT)
-    stop = _load(folder / STOP)
-    started = _load(folder / STARTED)
-    alive = record is None and _held(folder / LOCK)
+    started = None if record is not None else _load(folder / STARTED)
+    if record is None and started is None:
+        return State("absent")
+    if started is not None and started["sealed"]:
+        return State("exited", None, _sealed(started))
+    alive = started is not None and _held(folder / LOCK)
     record = record or _load(folder / EXIT)
     if record is not None:
         return State("exited", record["started"], record)
-    at = started["at"] if started is not None else None
-    if alive:
-        return State("running", at)
-    if started is not None:
-        living = any(is_alive(process) for process in processes(folder))
-        return State("running" if living else "lost", at)
-    if (folder / STARTED).exists():
-        return read(folder)
-    return State("absent") if stop is None else State("exited", None, sealed(stop))
+    living = alive or any(is_alive(process) for process in processes(folder))
+    return State("running" if living else "lost", started["at"] if started is not None else None)
 
 
-def sealed(stop: dict[str, Any]) -> dict[str, Any]:
+def _sealed(started: dict[str, Any]) -> dict[str, Any]:
     """The exit record of what was stopped before it started."""
-    return {"code": None, "reason": "stopped", "started": None, "ended": stop["at"], "message": "", "dropped_lines": 0}
+    at = started["at"]
+    return {"code": None, "reason": "stopped", "started": None, "ended": at, "message": "", "dropped_lines": 0}
 
 
 def take_lock(folder: Path, patience: float = 1.0) -> int | None:
@@ -71,10 +66,13 @@ def take_lock(folder: Path, patience: float = 1.0) -> int | None:
         time.sleep(0.005)
 
 
-def make_started(disk: Disk, folder: Path, at: float) -> bool:
-    """Claim the one start of this folder, whole and on disk; False when it was claimed before."""
-    temporary = folder / f".{STARTED}.{os.getpid()}"
-    write_durably(disk, temporary, json.dumps({"at": at, **identity(os.getpid())}).encode())
+def make_started(disk: Disk, folder: Path, at: float, *, seal: bool = False) -> bool:
+    """Claim the one start of this folder, whole and on disk; False when it was claimed before.
+
+    ``seal``: claim it so that nothing ever starts. Raises FileNotFoundError when the folder is gone.
+    """
+    temporary = folder / f".{STARTED}.{os.getpid()}.{os.urandom(4).hex()}"
+    write_durably(disk, temporary, json.dumps({"at": at, "sealed": seal, **identity(os.getpid())}).encode())
     try:
         os.link(temporary, folder / STARTED)
     except FileExistsError:

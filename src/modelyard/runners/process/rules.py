@@ -15,7 +15,7 @@ from pathlib import Path
 import modelyard
 from modelyard.runners.process.limits import Limits
 from modelyard.runners.process.probe import SandboxReport, probe
-from modelyard.runners.process.sandbox import UNPRIVILEGED, Bind, readable_binds
+from modelyard.runners.process.sandbox import ML, UNPRIVILEGED, Bind, readable_binds
 from modelyard.runners.process.spec import Spec
 
 
@@ -33,7 +33,7 @@ class Rules:
     patience: float = 900.0
     """Seconds after which an endpoint worker ends when no server has held ``server_lock``."""
     allow_unsandboxed: bool = False
-    """Whether uploaded models, and jobs that asked for no network, run where no sandbox can be made."""
+    """Whether models, and jobs that must not use the network, run where no sandbox can be made."""
     probe: Callable[[tuple[str, ...]], SandboxReport] = probe
 
     def limits(self, memory: int, cpu_weight: float, cpu_seconds: int | None = None, background: bool = True) -> Limits:
@@ -60,11 +60,18 @@ class Rules:
         """What this machine gives; found out at the first call."""
         return self.probe(self.supervisor)
 
-    def sandboxed(self, spec: Spec) -> Spec:
-        """``spec`` for the tier that this machine gives."""
+    def sandboxed(self, spec: Spec, *, fixed_paths: bool = False) -> Spec:
+        """``spec`` for the tier that this machine gives; ``fixed_paths``: without a sandbox it needs /opt/ml."""
         report = self.report()
-        root = os.geteuid() == 0 and report.tier == "bubblewrap"
-        return spec._replace(tier=report.tier, bwrap=report.bwrap, uid=UNPRIVILEGED if root else None)
+        if report.tier == "bubblewrap":
+            return spec._replace(tier=report.tier, bwrap=report.bwrap, uid=UNPRIVILEGED if os.geteuid() == 0 else None)
+        refusal = ""
+        if not self.allow_unsandboxed and any(box.private_network for box in spec.boxes):
+            refusal = (
+                "this machine gives no sandbox, so that nothing can be kept from the network: "
+                f"{'; '.join(report.reasons)}. {report.mend} Or set allow_unsandboxed for code you trust."
+            )
+        return spec._replace(tier="none", refusal=refusal, link=ML if fixed_paths else "")
 
 
 def variables(given: Mapping[str, str], command: tuple[str, ...]) -> dict[str, str]:

@@ -51,9 +51,15 @@ class ProcessRunner:
             return Observation(state.state, state.started)
         return _observation(state.exit)
 
+    def seal(self, attempt_folder: Path) -> None:
+        """Forbid the start of what has not started. Raises FileNotFoundError when the folder is gone."""
+        if not (attempt_folder / records.STARTED).exists():
+            records.make_started(self._disk, attempt_folder, self._clock.now(), seal=True)
+
     def stop(self, attempt_folder: Path, grace: float) -> None:
-        """Ask; or seal what has not started. Raises FileNotFoundError when the folder is gone."""
-        if not (attempt_folder / records.EXIT).exists():
+        """Seal what has not started, and ask what has. Raises FileNotFoundError when the folder is gone."""
+        self.seal(attempt_folder)
+        if records.read(attempt_folder).state == "running":
             records.ask_stop(self._disk, attempt_folder, grace, self._clock.now())
 
     def remove(self, attempt_folder: Path) -> None:
@@ -69,6 +75,7 @@ class ProcessRunner:
         rules = self._rules
         limits = rules.limits(attempt.memory, _WEIGHT * attempt.cpus, self._cpu_seconds(attempt))
         owned = [str(attempt.folder / kind / host) for kind in _FOLDERS for host in attempt.hosts]
+        owned += [bind.source for bind in worker_spec(attempt.folder)]
         spec = Spec(
             id=attempt.id,
             folder=str(attempt.folder),
@@ -80,7 +87,7 @@ class ProcessRunner:
             deadline=attempt.deadline,
             grace=attempt.grace,
         )
-        return rules.sandboxed(spec)
+        return rules.sandboxed(spec, fixed_paths=attempt.fixed_paths)
 
     def _cpu_seconds(self, attempt: Attempt) -> int | None:
         """What one process can burn until the deadline, all processors busy, and a minute."""
@@ -102,7 +109,7 @@ class ProcessRunner:
             log=str(folder / "log" / f"{host}.log"),
             command=command,
             variables=variables(attempt.variables, command),
-            binds=(*binds, *worker_spec(folder, host), *self._rules.readable(attempt.readable)),
+            binds=(*binds, *worker_spec(folder), *self._rules.readable(attempt.readable)),
             hidden=self._rules.covers(),
             hosts=attempt.hosts,
             private_network=not attempt.network,
@@ -110,12 +117,10 @@ class ProcessRunner:
         )
 
 
-def worker_spec(folder: Path, host: str = "") -> list[Bind]:
-    """The worker's own spec, of this host or of all, where staging wrote one."""
-    for path in (folder / f"worker-{host}.json", folder / "worker.json"):
-        if path.is_file():
-            return [Bind(str(path), f"{RUN}/worker.json")]
-    return []
+def worker_spec(folder: Path) -> list[Bind]:
+    """The worker's own spec, where staging wrote one."""
+    path = folder / "worker.json"
+    return [Bind(str(path), f"{RUN}/worker.json")] if path.is_file() else []
 
 
 def _observation(record: Mapping[str, Any]) -> Observation:

@@ -35,6 +35,8 @@ class Spec(NamedTuple):
     server_lock: str = ""
     patience: float = 0
     """Seconds after which the sandboxes end when nobody holds ``server_lock``; 0: never."""
+    refusal: str = ""
+    """Why it must not run here at all; it ends as refused with these words."""
     link: str = ""
     """Without a sandbox: the absolute path that must lead to the first box's files, made as a link."""
 

@@ -44,8 +44,6 @@ def supervise(spec: Spec, disk: Disk, clock: Clock, launched: Callable[[], None]
     if lock is None or (folder / records.EXIT).exists():
         return
     wake = records.listen(folder)
-    if records.read_stop(folder) is not None:
-        return
     at = clock.now()
     if not records.make_started(disk, folder, at):
         return
@@ -99,6 +97,8 @@ class _Run:
 
     def _start(self) -> None:
         spec = self._spec
+        if spec.refusal:
+            raise boxes.Refused(spec.refusal)
         if spec.uid is not None:
             for path in spec.owned:
                 give(path, spec.uid)
@@ -345,9 +345,10 @@ def enter_own_network(uid: int | None) -> None:
 
 
 def give(path: str, uid: int) -> None:
-    """Make ``uid`` the owner of a file or of a folder with all in it. Links are not followed; a file with several
-    names may be someone else's and stays."""
-    os.chown(path, uid, uid, follow_symlinks=False)
+    """Make ``uid`` the owner of a file or of a folder with all in it. Links inside are not followed; a file with
+    several names may be someone else's and stays."""
+    path = os.path.realpath(path)
+    os.chown(path, uid, uid)
     for root, folders, files, descriptor in os.fwalk(path):
         del root
         for name in (*folders, *files):
