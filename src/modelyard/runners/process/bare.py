@@ -100,7 +100,7 @@ def _variables(box: Box) -> dict[str, str]:
     found = {"MODELYARD_ML": places[ML], "MODELYARD_OUT": places[f"{RUN}/out"]}
     if f"{RUN}/worker.json" in places:
         worker = places[f"{RUN}/worker.json"]
-        found |= {"MODELYARD_WORKER_SPEC": worker, "MODELYARD_RUN": os.path.dirname(worker)}  # noqa: PTH120
+        found |= {"MODELYARD_WORKER": worker, "MODELYARD_RUN": os.path.dirname(worker)}  # noqa: PTH120
     if "/tmp" in places:  # noqa: S108
         found |= {"TMPDIR": places["/tmp"], "HOME": places["/tmp"]}  # noqa: S108
     return {**box.variables, **found}
