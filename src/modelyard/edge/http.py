@@ -57,7 +57,8 @@ class Request:
         return pairs
 
     @cached_property
-    def _by_name(self) -> dict[str, str]:
+    def by_name(self) -> dict[str, str]:
+        """The headers as ``header`` answers them."""
         found: dict[str, str] = {}
         for name, value in self.headers:
             found[name] = f"{found[name]},{value}" if name in found else value
@@ -65,7 +66,7 @@ class Request:
 
     def header(self, name: str, default: str = "") -> str:
         """The header of that lower-case name; repeated ones joined by commas."""
-        return self._by_name.get(name, default)
+        return self.by_name.get(name, default)
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises BodyTooLarge past ``limit`` bytes."""
