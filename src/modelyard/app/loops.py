@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 
 
 class Loop:
-    """Runs ``step`` every ``pause`` seconds, and at once after ``wake``."""
+    """Runs ``step`` every ``pause`` seconds, or after as many as it answers, and at once after ``wake``."""
 
-    def __init__(self, name: str, step: Callable[[], object], pause: float) -> None:
+    def __init__(self, name: str, step: Callable[[], float | None], pause: float) -> None:
         self._name = name
         self._step = step
         self._pause = pause
@@ -40,10 +40,11 @@ class Loop:
         failures = 0
         while not self._ending.is_set():
             self._woken.clear()
+            pause = self._pause
             try:
-                self._step()
+                pause = self._step() or pause
                 failures = 0
             except Exception:  # noqa: BLE001 - the edge of this thread: one failing step must not end the loop
                 failures += 1
                 _log.exception("%s failed; trying again", self._name)
-            self._woken.wait(self._pause * min(2**failures, 64))
+            self._woken.wait(pause * min(2**failures, 64))

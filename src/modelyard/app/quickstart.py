@@ -52,19 +52,21 @@ def quickstart(given: dict[str, Any], keep: bool) -> int:
 class _Story:
     def __init__(self, settings: Settings, server: LaunchedServer, console: Console) -> None:
         variables = client_variables(settings, server.url)
-        session = boto3.Session(
+        self._session = boto3.Session(
             aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
             region_name=variables["AWS_DEFAULT_REGION"],
         )
-        self._client = lambda service: session.client(service, endpoint_url=server.url)
+        self._url = server.url
         self._sagemaker = self._client("sagemaker")
         self._console = console
         self._data_dir = settings.data_dir
-        self._url = server.url
         self._bucket = "quickstart"
         self._name = f"iris-{uuid.uuid4().hex[:8]}"
         self._role = f"arn:aws:iam::{settings.account_id}:role/{settings.default_role}"
+
+    def _client(self, service: str) -> Any:
+        return self._session.client(service, endpoint_url=self._url)
 
     def train(self) -> None:
         s3 = self._client("s3")

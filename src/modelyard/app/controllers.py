@@ -1,0 +1,98 @@
+"""The server's controllers, composed: jobs and deployments over the process runner, each in a loop of its own.
+
+Owns threads and their end. Everything that decides is in core; everything that runs is in runners.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+
+from modelyard.app.house import House
+from modelyard.app.loops import Loop
+from modelyard.app.sessions import JobSessions
+from modelyard.core.artifacts.archives import extract
+from modelyard.core.deployments.controller import DeploymentController
+from modelyard.core.deployments.launch import Launcher, WorkerLimits
+from modelyard.core.deployments.ports import Routes, WorkerPool
+from modelyard.core.deployments.staging import ModelStaging
+from modelyard.core.jobs.attempts import AttemptWork
+from modelyard.core.jobs.controller import JobController
+from modelyard.core.jobs.ports import Runner
+from modelyard.core.jobs.scheduling import Capacity
+from modelyard.core.jobs.staging import FolderStaging
+
+
+class Controllers:
+    """Started once, stopped once. ``url`` is where jobs reach this server."""
+
+    def __init__(self, house: House, runner: Runner, pool: WorkerPool, routes: Routes, url: str) -> None:
+        settings = house.settings
+        self._house = house
+        self._staging_threads = ThreadPoolExecutor(8, thread_name_prefix="stage")
+        work = AttemptWork(
+            runner=runner,
+            staging=FolderStaging(house.inputs, account=settings.account_id, limits=house.archive_limits),
+            environments=house.environments,
+            sessions=JobSessions(house.keys, url, settings.region),
+            folders=house.job_folders,
+            clock=house.clock,
+            capacity=capacity(settings.job_cpus, settings.job_memory),
+            disk_reserve=settings.disk_reserve,
+        )
+        self.jobs = JobController(
+            house.job_table, work, house.ids, house.clock, house.job_changes, self._staging_threads
+        )
+        self.deployments = DeploymentController(
+            table=house.deployment_table,
+            pool=pool,
+            routes=routes,
+            staging=ModelStaging(house.inputs, house.environments, self._unpack),
+            launcher=Launcher(house.disk, WorkerLimits(memory=settings.endpoint_memory, body=settings.prediction_body)),
+            executor=self._staging_threads,
+            clock=house.clock,
+            ids=house.ids,
+            changes=house.deployment_changes,
+            folder=house.layout.endpoints,
+            owner=house.ids.new_id(),
+            load_timeout=settings.endpoint_load_timeout,
+            grace=settings.prediction_timeout + 5,
+        )
+        self._job_loop = Loop("jobs", self.jobs.step, 0.2)
+        self._deployment_loop = Loop("deployments", self.deployments.step, 0.5)
+        self._sweep_loop = Loop("sweep", self._sweep, 60)
+        house.job_changes.listen(self._job_loop.wake)
+        house.deployment_changes.listen(self._deployment_loop.wake)
+
+    def start(self) -> None:
+        for loop in (self._job_loop, self._deployment_loop, self._sweep_loop):
+            loop.start()
+
+    def stop(self) -> None:
+        """A clean stop: running jobs are told to end (unless a setting leaves them), endpoints leave."""
+        for loop in (self._job_loop, self._deployment_loop, self._sweep_loop):
+            loop.stop()
+        if not self._house.settings.leave_jobs_running:
+            while not self.jobs.drain():
+                self.jobs.step()
+                time.sleep(0.05)
+        self.jobs.close()
+        self.deployments.close()
+        self._staging_threads.shutdown(wait=False, cancel_futures=True)
+
+    def _unpack(self, archive: Path, target: Path) -> None:
+        with archive.open("rb") as source:
+            extract(source, target, self._house.archive_limits)
+
+    def _sweep(self) -> None:
+        self._house.keys.sweep()
+        self._house.artifacts.sweep()
+
+
+def capacity(cpus: float | None, memory: int | None) -> Capacity:
+    """What jobs may use: as set, else every processor and 80 % of the memory."""
+    return Capacity(cpus or float(os.cpu_count() or 1), memory or int(psutil.virtual_memory().total * 0.8))
