@@ -22,7 +22,7 @@ Entropy = Callable[[int], bytes]
 
 
 class KeyService:
-    """Thread-safe. ``changed`` is called after each key that was made or ended (the front keeps a copy)."""
+    """Thread-safe."""
 
     def __init__(
         self,
@@ -30,15 +30,26 @@ class KeyService:
         cipher: Cipher,
         clock: Clock,
         entropy: Entropy = secrets.token_bytes,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._table = table
         self._cipher = cipher
         self._clock = clock
         self._entropy = entropy
-        self._changed = changed
         self._known: dict[str, Credential] = {}
+        self._seen: frozenset[str] = frozenset()
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._guard = threading.Lock()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call this after each key that was made or ended here or that ``refresh`` found changed."""
+        self._listeners += (listener,)
+
+    def refresh(self) -> None:
+        """Take up what another process changed in the table."""
+        ids = frozenset(row.id for row in self._table.all())
+        if ids != self._seen:
+            self._seen = ids
+            self._forget()
 
     def create(self, name: str) -> Credential:
         """A lasting key that signs requests. Its secret is in the answer and nowhere else in the clear."""
@@ -122,6 +133,10 @@ class KeyService:
         with self._guard:
             self._known.clear()
         self._changed()
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def _credential(self, row: KeyRow) -> Credential:
         assert row.sealed is not None

@@ -68,3 +68,21 @@ def test_a_bearer_token_is_known_by_its_digest_alone(keys: KeyService) -> None:
     keys.create("signer")
     keys.delete(info.id)
     assert keys.verify_bearer(token) is None
+
+
+def test_what_another_process_changed_is_taken_up(tmp_path: Path, clock: SteppedClock) -> None:
+    database = Database(f"sqlite:///{tmp_path}/catalogue.db")
+    database.migrate()
+    cipher = FileCipher(RealDisk(), tmp_path / "keys" / "master")
+    ours, theirs = (KeyService(SqlKeyTable(database), cipher, clock) for _ in range(2))
+    first, second = ours.create("first"), ours.create("second")
+    news: list[str] = []
+    ours.listen(lambda: news.append("changed"))
+    assert ours.lookup(second.access_key) == second
+    theirs.delete(second.access_key)
+    ours.refresh()
+    assert ours.lookup(second.access_key) is None
+    assert news == ["changed"]
+    ours.refresh()
+    assert news == ["changed"]
+    assert ours.lookup(first.access_key) == first
