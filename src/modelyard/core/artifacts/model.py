@@ -30,9 +30,13 @@ class BadBucketName(Invalid):
     """The bucket name {name!r} is not valid: 3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with
     a letter or digit."""
 
+    code = "bad_bucket_name"
+
 
 class BadKey(Invalid):
     """The key {name!r} is not valid: 1 to 1024 bytes of UTF-8."""
+
+    code = "bad_key"
 
 
 class BadLocation(Invalid):

@@ -123,15 +123,19 @@ class Uploads:
         writer.finish = finish
         return writer
 
-    def copy_part(self, upload: Upload, number: int, part: Part, source: ObjectReader) -> Part | None:
-        """The selected range of ``source``, whose MD5 and checksums ``part`` states, as a part without moving bytes.
+    def copy_part(
+        self, upload: Upload, number: int, source: ObjectReader, etag: str, checksums: Mapping[str, str]
+    ) -> Part | None:
+        """The selected range of ``source``, whose MD5 and checksums are given, as a part; no byte is moved.
 
-        None when the source's bytes lie in the catalogue's row: then write them through ``put_part``.
+        None when the source's bytes lie in the catalogue's row: then write them through ``put_part``. Raises NotFound
+        when the source has changed since it was opened.
         """
         _check_number(number)
         segments = source.segments()
         if segments is None:
             return None
+        part = Part(number, source.size, etag, self._clock.now(), checksums)
         origin = Copied(source.object.bucket, source.object.key, source.object.generation)
         self._pins.discard(self._catalogue.put_part(upload.id, part, segments, origin))
         return part
