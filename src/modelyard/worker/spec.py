@@ -1,7 +1,8 @@
 """What the worker is told (worker.json and /opt/ml/input/config) and where it works.
 
 Owns reading them. The folders are /opt/ml and /run/modelyard/out, or where a runner without mount namespaces
-says in MODELYARD_ML, MODELYARD_OUT and MODELYARD_WORKER_SPEC.
+says in MODELYARD_ML, MODELYARD_OUT and MODELYARD_WORKER. Credentials come on the descriptor that
+MODELYARD_SECRETS_FD names.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from modelyard.core.jobs import documents
 
-_PLACES = ("MODELYARD_ML", "MODELYARD_OUT", "MODELYARD_WORKER_SPEC")
+_PLACES = ("MODELYARD_ML", "MODELYARD_OUT", "MODELYARD_WORKER", "MODELYARD_SECRETS_FD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,13 @@ class WorkerSpec:
     checkpoints_path: str = "/opt/ml/checkpoints"
     cpus: float = 1.0
     inherited: Mapping[str, str] = field(default_factory=dict)
-    """The environment that the runner gave, without its own MODELYARD_ places."""
+    """The environment and credentials that the runner gave, without its own MODELYARD_ variables."""
 
 
 def read(environ: Mapping[str, str]) -> WorkerSpec:
     """The spec of the process with this environment."""
     ml = Path(environ.get("MODELYARD_ML", "/opt/ml"))
-    told = _json(Path(environ.get("MODELYARD_WORKER_SPEC", "/run/modelyard/worker.json")))
+    told = _json(Path(environ.get("MODELYARD_WORKER", "/run/modelyard/worker.json")))
     config = ml / "input" / "config"
     resources = _json(config / "resourceconfig.json")
     raw = _json(config / "hyperparameters.json")
@@ -66,8 +67,17 @@ def read(environ: Mapping[str, str]) -> WorkerSpec:
         pack_model=told["pack_model"],
         checkpoints_path=told["checkpoints_path"],
         cpus=told["cpus"],
-        inherited={name: value for name, value in environ.items() if name not in _PLACES},
+        inherited={name: value for name, value in environ.items() if name not in _PLACES} | _secrets(environ),
     )
+
+
+def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The job's own credentials, which come by descriptor; it is closed for whoever comes later."""
+    if "MODELYARD_SECRETS_FD" not in environ:
+        return {}
+    with os.fdopen(int(environ["MODELYARD_SECRETS_FD"]), "rb") as file:
+        told: dict[str, str] = json.loads(file.read())
+    return told
 
 
 def _json(path: Path) -> Any:

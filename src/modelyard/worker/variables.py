@@ -54,7 +54,8 @@ def base(spec: WorkerSpec) -> dict[str, str]:
             found[name] = spec.inherited[name]
     own = str(Path(sys.executable).parent)
     usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    found["PATH"] = f"{own}:{found.get('PATH') or usual}"
+    path = found.get("PATH") or usual
+    found["PATH"] = path if path.partition(":")[0] == own else f"{own}:{path}"
     found.setdefault("GLOO_SOCKET_IFNAME", documents.INTERFACE)
     found.setdefault("NCCL_SOCKET_IFNAME", documents.INTERFACE)
     return found

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from modelyard.app.supervisor import COMMAND
 from modelyard.base.errors import Invalid, MissingExtra
+from modelyard.runners.process.confined import Confined
 from modelyard.runners.process.environments import ProcessEnvironments
 from modelyard.runners.process.images import answer_for
+from modelyard.runners.process.rules import Rules
 from modelyard.testing.environments_kit import EnvironmentsContract, wheel
+
+
+def source_package(folder: Path, name: str, code: str) -> None:
+    """A source package whose build runs ``code``."""
+    setup = f"{code}\nfrom setuptools import setup\nsetup(name={name!r}, version='1.0', py_modules=[{name!r}])"
+    files = {"setup.py": setup, f"{name}.py": "", "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"}
+    with tarfile.open(folder / f"{name}-1.0.tar.gz", "w:gz") as file:
+        for path, content in files.items():
+            info = tarfile.TarInfo(f"{name}-1.0/{path}")
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content.encode()))
 
 
 class TestProcessEnvironments(EnvironmentsContract):
@@ -41,33 +58,10 @@ class TestProcessEnvironments(EnvironmentsContract):
         self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path
     ) -> None:
         marker = tmp_path / "ran"
-        with tarfile.open(wheels / "evilkit-1.0.tar.gz", "w:gz") as file:
-            setup = f"open({str(marker)!r}, 'w')\nfrom setuptools import setup\nsetup(name='evilkit', version='1.0')"
-            for name, content in (
-                ("setup.py", setup),
-                ("PKG-INFO", "Metadata-Version: 2.1\nName: evilkit\nVersion: 1.0\n"),
-            ):
-                info = tarfile.TarInfo(f"evilkit-1.0/{name}")
-                info.size = len(content)
-                file.addfile(info, io.BytesIO(content.encode()))
+        source_package(wheels, "evilkit", f"open({str(marker)!r}, 'w')")
         with pytest.raises(Invalid, match="line 1: 'evilkit' could not be installed"):
             environments.prepare("sklearn", self.needs(tmp_path, "evilkit"), tmp_path / "log")
         assert not marker.exists()
-
-    def test_the_command_goes_through_the_sandbox_that_is_given(
-        self, tmp_path: Path, wheels: Path, environments: ProcessEnvironments
-    ) -> None:
-        seen: list[tuple[list[str], Path]] = []
-
-        def confine(command: list[str], folder: Path) -> list[str]:
-            seen.append((command, folder))
-            return ["env", *command]
-
-        own = ProcessEnvironments(tmp_path / "confined", confine=confine)  # type: ignore[arg-type]
-        interpreter = own.prepare("sklearn", self.needs(tmp_path, "yardkit==2.0"), tmp_path / "log")
-        ((command, folder),) = seen
-        assert folder == interpreter.parent.parent
-        assert "--only-binary=:all:" not in command
 
     def test_a_newer_version_hides_the_bases(
         self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path
@@ -75,6 +69,63 @@ class TestProcessEnvironments(EnvironmentsContract):
         wheel(wheels, "joblib", "99.0")
         interpreter = environments.prepare("sklearn", self.needs(tmp_path, "joblib==99.0"), tmp_path / "log")
         assert self.says(interpreter, "import joblib; print(joblib.version)") == "99.0"
+
+
+class TestConfinedEnvironments(EnvironmentsContract):
+    """The same, with pip in a sandbox."""
+
+    @pytest.fixture
+    def confined(self, tmp_path: Path) -> Confined:
+        rules = Rules(supervisor=COMMAND, hidden=(tmp_path / "data",), server_lock=tmp_path / "lock")
+        if rules.report().tier != "bubblewrap":
+            pytest.skip("this machine gives no sandboxes")
+        return Confined(rules)
+
+    @pytest.fixture
+    def environments(
+        self, tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch, confined: Confined
+    ) -> ProcessEnvironments:
+        monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+        monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")
+        (tmp_path / "data").mkdir(mode=0o700)
+        (tmp_path / "data" / "key").write_text("secret")
+        return ProcessEnvironments(tmp_path / "data" / "envs", confine=confined)
+
+    def test_a_source_package_is_built_seeing_nothing_of_ours(
+        self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path
+    ) -> None:
+        seen = [str(tmp_path / "data" / "key"), str(tmp_path / "code" / "requirements.txt")]
+        code = f"import os, sys\nsys.exit('seen') if any(map(os.path.exists, {seen})) else None"
+        source_package(wheels, "tamekit", code)
+        interpreter = environments.prepare("sklearn", self.needs(tmp_path, "tamekit"), tmp_path / "log")
+        assert self.says(interpreter, "import tamekit, numpy; print('ok')") == "ok"
+        root = interpreter.parent.parent
+        assert not [path for path in root.rglob("*") if path.lstat().st_uid != os.getuid()]
+        assert sorted(entry.name for entry in root.parent.iterdir()) == [root.name, f"{root.name}.lock"]
+
+    def test_a_package_that_does_not_build_is_named(
+        self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path
+    ) -> None:
+        source_package(wheels, "brokenkit", "raise SystemExit('cannot be built here')")
+        with pytest.raises(Invalid, match="line 2: 'brokenkit' could not be installed: error: "):
+            environments.prepare("sklearn", self.needs(tmp_path, "numpy\nbrokenkit"), tmp_path / "log")
+        assert "cannot be built here" in (tmp_path / "log").read_text()
+
+    def test_a_build_that_outlived_its_server_is_ended_first(
+        self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path, confined: Confined
+    ) -> None:
+        target = tmp_path / "data" / "envs" / "left"
+        (target / "bin").mkdir(parents=True)
+        command = ["/bin/sh", "-c", f"touch {target}/began; sleep 60"]
+        left = threading.Thread(target=confined.run, args=(command, target, {}, [], 60.0))
+        left.start()
+        while not (target / "began").exists():
+            time.sleep(0.01)
+        confined.settle(target)
+        left.join(10)
+        assert not left.is_alive()
 
 
 def test_a_missing_extra_names_the_line_that_mends_it() -> None:

@@ -79,7 +79,7 @@ class Host:
             **self.staged.variables,
             "MODELYARD_ML": str(self.ml(host)),
             "MODELYARD_OUT": str(self.folder / "out" / host),
-            "MODELYARD_WORKER_SPEC": str(self.folder / "worker.json"),
+            "MODELYARD_WORKER": str(self.folder / "worker.json"),
         }
         return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

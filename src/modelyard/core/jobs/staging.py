@@ -59,6 +59,7 @@ class FolderStaging:
         code.clean()
         spec = self._spec(job, code.variables, pipes)
         (attempt_folder / WORKER_SPEC).write_text(json.dumps(spec, indent=1))
+        (attempt_folder / WORKER_SPEC).chmod(0o644)
         return StagedJob(COMMAND, self._variables(job), code.requirements(attempt_folder / "ml" / names[0]))
 
     def collect(self, job: Job, attempt_folder: Path) -> Collected:

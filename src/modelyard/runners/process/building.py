@@ -9,25 +9,27 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sysconfig
 import threading
 import time
 import venv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from modelyard.base.errors import Invalid, Unavailable
 from modelyard.core.jobs.requirements import Line, Requirements
+from modelyard.runners.process.confined import Confined
 
 _PIP = "import sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
 _KEPT = ("PATH", "LANG", "LC_ALL", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _BLAMED = re.compile(
     r"(?:Could not find a version that satisfies the requirement|No matching distribution found for|"
     r"Failed to build|Cannot install|metadata for|THESE PACKAGES DO NOT MATCH THE HASHES[^\n]*\n\s*|"
-    r"requires? |depends on |Failed building wheel for)\s*([A-Za-z0-9][A-Za-z0-9._-]*)"
+    r"requires? |depends on |Failed building wheel for|╰─>)\s*([A-Za-z0-9][A-Za-z0-9._-]*)"
 )
 
 
@@ -49,10 +51,23 @@ def create(target: Path, base: Path) -> None:
     seen = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     lines = [f"import site; site.addsitedir({folder!r})" for folder in sorted(seen)]
     (site / "modelyard-base.pth").write_text("\n".join(lines) + "\n")
+    configured = base.parent.parent / "pip.conf"
+    if configured.is_file():
+        shutil.copy(configured, target / "pip.conf")
     for name in ("pip", "pip3"):
         script = target / "bin" / name
         script.write_text(f"#!{target / 'bin' / 'python'} -I\n{_PIP}")
         script.chmod(0o755)
+
+
+def open_to_all(target: Path) -> None:
+    """Let every user read ``target``, whatever the umask was: a sandbox may run as another one."""
+    for folder, _folders, names in os.walk(target):
+        Path(folder).chmod(0o755)
+        for name in names:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
 def say(log: Path, text: str) -> None:
@@ -66,15 +81,9 @@ def say(log: Path, text: str) -> None:
         os.close(fd)
 
 
-def install(
-    target: Path,
-    wanted: Requirements,
-    log: Path,
-    *,
-    confine: Callable[[Sequence[str], Path], Sequence[str]] | None,
-    timeout: float,
-) -> None:
-    """Install ``wanted`` into ``target``. Raises Invalid naming the line that pip could not install."""
+def install(target: Path, wanted: Requirements, log: Path, *, confine: Confined | None, timeout: float) -> None:
+    """Install ``wanted`` into ``target``. Raises Invalid naming the line that pip could not install, Unavailable
+    after ``timeout`` seconds."""
     listed, bounds = target / "requirements.txt", target / "constraints.txt"
     listed.write_text("".join(f"{line.whole}\n" for line in wanted.lines))
     bounds.write_text("".join(f"{line.whole}\n" for line in wanted.constraints))
@@ -82,22 +91,43 @@ def install(
     command += ["--disable-pip-version-check", "--no-warn-script-location", "--progress-bar=off"]
     command += [word for option in wanted.indexes for word in option]
     command += ["-r", str(listed), "-c", str(bounds)]
-    if confine is None:
-        command.append("--only-binary=:all:")
     say(log, f"modelyard: installing {', '.join(line.text for line in wanted.lines)}")
-    code, words = _run(confine(command, target) if confine else command, target, log, timeout)
+    own = _own_settings()
+    if confine is None:
+        code, words = _run([*command, "--only-binary=:all:"], target, log, own, timeout)
+    else:
+        code, words = confine.run(command, target, own, _configurations(own), timeout)
+        say(log, words)
+    if code is None:
+        raise Unavailable(what=f"installing the requirements took longer than {timeout:.0f} s, or: {words[-300:]}")
     if code != 0:
         raise Invalid(what=_blame(words, wanted.lines))
 
 
-def _run(command: Sequence[str], target: Path, log: Path, timeout: float) -> tuple[int, str]:
+def _own_settings() -> dict[str, str]:
+    """What the server's own environment says of networks and packages; nothing else of it."""
+    found = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PIP_")}
+    mine = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "pip" / "pip.conf"
+    if mine.is_file():
+        found.setdefault("PIP_CONFIG_FILE", str(mine))
+    return found
+
+
+def _configurations(own: Mapping[str, str]) -> list[Path]:
+    """Files that these settings and pip itself look at, for a sandbox to show."""
+    named = ["/etc/pip.conf", "/etc/xdg/pip/pip.conf"]
+    named += [own[name] for name in ("PIP_CONFIG_FILE", "PIP_CERT", "PIP_FIND_LINKS") if name in own]
+    return [Path(name) for name in named if name.startswith("/") and name != os.devnull and Path(name).exists()]
+
+
+def _run(
+    command: Sequence[str], target: Path, log: Path, own: Mapping[str, str], timeout: float
+) -> tuple[int | None, str]:
     temporary = target / "tmp"
     temporary.mkdir(exist_ok=True)
-    environ = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PIP_")}
-    environ |= {"HOME": str(temporary), "TMPDIR": str(temporary), "PYTHONNOUSERSITE": "1"}
     process = subprocess.Popen(
         command,
-        env=environ,
+        env={**own, "HOME": str(temporary), "TMPDIR": str(temporary)},
         cwd=target,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -115,17 +145,16 @@ def _run(command: Sequence[str], target: Path, log: Path, timeout: float) -> tup
             say(log, line)
         code = process.wait()
     finally:
-        expired = not late.is_alive()
         late.cancel()
         process.kill()
-    if expired and code < 0:
-        raise Unavailable(what=f"installing the requirements took longer than {timeout:.0f} s")
-    return code, "\n".join(words)
+        shutil.rmtree(temporary, ignore_errors=True)
+    return (code if code >= 0 else None), "\n".join(words)
 
 
 def _blame(words: str, lines: tuple[Line, ...]) -> str:
     """pip's first error, and the line that it is about where its words name one."""
-    errors = [line for line in words.splitlines() if line.startswith("ERROR:")] or [words.strip()[-300:]]
+    errors = [line.strip() for line in words.splitlines() if line.strip().lower().startswith("error:")]
+    errors = errors or [words.strip()[-300:]]
     error = next((line for line in errors if "No matching distribution" in line), errors[0])[:500]
     named = [_plain(name) for name in _BLAMED.findall(words)]
     for line in lines:

@@ -12,25 +12,22 @@ import hashlib
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from modelyard.base.disk import Disk, RealDisk, write_durably
 from modelyard.core.jobs import requirements as rules
 from modelyard.core.jobs.requirements import Requirements
 from modelyard.runners.process import building, images
+from modelyard.runners.process.confined import Confined
 from modelyard.runners.process.installed import Installed
-
-Confine = Callable[[Sequence[str], Path], Sequence[str]]
-"""``(command, folder)`` -> the command that runs it with the network, nothing of the server's in reach, and only
-``folder`` writable."""
 
 
 class ProcessEnvironments:
     """Environments of this machine. Thread-safe, and safe for two servers on one folder.
 
-    ``indexes`` are the package index URLs that requirements may name. Without ``confine`` only wheels are
-    installed, because building a source package runs its code.
+    ``indexes`` are the package index URLs that requirements may name. Without ``confine``, or where it is not
+    available, only wheels are installed, because building a source package runs its code.
     """
 
     def __init__(
@@ -39,7 +36,7 @@ class ProcessEnvironments:
         *,
         base: Path | None = None,
         indexes: Collection[str] = (),
-        confine: Confine | None = None,
+        confine: Confined | None = None,
         disk: Disk | None = None,
         timeout: float = 1800,
     ) -> None:
@@ -76,6 +73,8 @@ class ProcessEnvironments:
         with building.only_builder(self._folder / f"{target.name}.lock"):
             if (target / "ready").exists():
                 return interpreter
+            if self._confine is not None:
+                self._confine.settle(target)
             if target.exists():
                 shutil.rmtree(target)
             try:
@@ -88,7 +87,9 @@ class ProcessEnvironments:
     def _build(self, target: Path, wanted: Requirements, log: Path) -> None:
         began = time.monotonic()
         building.create(target, self._base)
-        building.install(target, wanted, log, confine=self._confine, timeout=self._timeout)
+        confine = self._confine if self._confine is not None and self._confine.available() else None
+        building.install(target, wanted, log, confine=confine, timeout=self._timeout)
+        building.open_to_all(target)
         building.say(log, f"modelyard: environment built in {time.monotonic() - began:.1f} s")
         write_durably(self._disk, target / "ready", b"")
 

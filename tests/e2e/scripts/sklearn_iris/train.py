@@ -12,7 +12,7 @@ def model_fn(model_dir):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--C", type=float, default=1.0)
+    parser.add_argument("-C", "--C", type=float, default=1.0)
     args = parser.parse_args()
     data = pd.read_csv(os.path.join(os.environ["SM_CHANNEL_TRAIN"], "iris.csv"))
     X, y = data.drop(columns="target").to_numpy(), data["target"].to_numpy()
