@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 import xgboost
-from sklearn.datasets import load_digits, load_iris, make_regression
+from sklearn.datasets import load_digits, load_iris, load_svmlight_file
 from sklearn.linear_model import LogisticRegression
 
 from tests.contract.serving.process import PYTORCH, SKLEARN, XGBOOST, EndpointProcess
 
 JSON, CSV, NPY = "application/json", "text/csv", "application/x-npy"
 ROWS = load_iris().data[::10]
+ABALONE = Path(__file__).parents[2] / "data" / "abalone" / "abalone.libsvm"
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -105,8 +106,7 @@ def test_an_npy_of_pickles_is_refused(flowers: EndpointProcess) -> None:
 
 @pytest.fixture(scope="module")
 def booster() -> xgboost.Booster:
-    X, y = make_regression(300, 8, noise=3, random_state=1)
-    return xgboost.train({"max_depth": 4}, xgboost.DMatrix(X, label=y), 20)
+    return xgboost.train({"max_depth": 4}, xgboost.DMatrix(f"{ABALONE}?format=libsvm"), 20)
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +134,11 @@ def record(values: list[float], keys: list[int] | None = None) -> bytes:
 
 
 def test_xgboost_reads_csv_libsvm_and_recordio(boosted: EndpointProcess, booster: xgboost.Booster) -> None:
-    X = np.random.default_rng(3).normal(size=(5, 8)).astype(np.float32)
+    lines = ABALONE.read_text().splitlines()[:50]
+    X = load_svmlight_file(str(ABALONE), n_features=9, zero_based=True)[0][:50].toarray().astype(np.float32)
+    X[:, 0] = np.nan
     expected = booster.predict(xgboost.DMatrix(X)).tolist()
-    libsvm = "\n".join("0 " + " ".join(f"{i}:{v!r}" for i, v in enumerate(row)) for row in X.tolist()).encode()
+    libsvm = "\n".join(lines).encode()
     bodies = {
         "text/csv; charset=utf-8": csv_text(X),
         "text/libsvm": libsvm,
@@ -179,9 +181,47 @@ def test_xgboost_refuses_in_its_containers_statuses(
     assert boosted.one(body, **meta).status == status
 
 
-def test_pytorch_serves_torchscript_without_a_program(tmp_path: Path) -> None:
+NET = """
+import os, torch
+
+def net():
+    return torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+
+def model_fn(model_dir):
+    model = net()
+    model.load_state_dict(torch.load(os.path.join(model_dir, "model.pth")))
+    return model
+"""
+
+
+@pytest.fixture(scope="module")
+def digits() -> torch.nn.Module:
     torch.manual_seed(7)
-    model = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10)).eval()
+    data = load_digits()
+    X, y = torch.tensor(data.data, dtype=torch.float32), torch.tensor(data.target)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    optimiser = torch.optim.Adam(model.parameters(), 0.01)
+    for _ in range(60):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(model(X), y).backward()
+        optimiser.step()
+    assert (model(X).argmax(1) == y).float().mean() > 0.9
+    return model.eval()
+
+
+def test_pytorch_serves_a_program_with_model_fn_alone(tmp_path: Path, digits: torch.nn.Module) -> None:
+    rows = load_digits().data[:20]
+    worker = EndpointProcess(tmp_path, PYTORCH, "inference.py")
+    (tmp_path / "ml" / "code" / "inference.py").write_text(NET)
+    torch.save(digits.state_dict(), tmp_path / "ml" / "model" / "model.pth")
+    with worker:
+        answer = worker.one(json.dumps(rows.tolist()).encode(), content_type=JSON)
+    expected = digits(torch.tensor(rows, dtype=torch.float32)).detach().numpy()
+    assert np.allclose(np.array(json.loads(answer.body)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_pytorch_serves_torchscript_without_a_program(tmp_path: Path, digits: torch.nn.Module) -> None:
+    model = digits
     rows = torch.tensor(load_digits().data[:5], dtype=torch.float32)
     worker = EndpointProcess(tmp_path, PYTORCH)
     torch.jit.script(model).save(str(tmp_path / "ml" / "model" / "digits.pth"))
@@ -190,9 +230,9 @@ def test_pytorch_serves_torchscript_without_a_program(tmp_path: Path) -> None:
         as_json = worker.one(json.dumps(rows.tolist()).encode(), content_type=JSON)
         as_npy = worker.one(npy(rows.numpy()), content_type=NPY, accept=NPY)
         as_csv = worker.one(csv_text(rows.numpy()), content_type=CSV, accept=CSV)
-    assert json.loads(as_json.body) == expected.tolist()
-    assert np.load(io.BytesIO(as_npy.body)).tolist() == expected.tolist()
-    assert np.allclose(np.loadtxt(io.BytesIO(as_csv.body), delimiter=","), expected)
+    for answered in (json.loads(as_json.body), np.load(io.BytesIO(as_npy.body))):
+        assert np.allclose(np.array(answered), expected, rtol=1e-5, atol=1e-6)
+    assert np.allclose(np.loadtxt(io.BytesIO(as_csv.body), delimiter=","), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_without_a_program_takes_rows_in_every_common_form(tmp_path: Path) -> None:
