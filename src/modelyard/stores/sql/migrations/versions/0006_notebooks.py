@@ -1,4 +1,4 @@
-"""The tables of notebook instances and their lifecycle configurations."""
+"""The tables of notebook instances, their lifecycle configurations, and IAM roles."""
 
 from __future__ import annotations
 
@@ -40,4 +40,15 @@ def upgrade() -> None:
         sa.Column("modified", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_lifecycle_configs"),
         sa.UniqueConstraint("name", name="uq_lifecycle_configs_name"),
+    )
+    op.create_table(
+        "iam_roles",
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("path", sa.String(512), nullable=False),
+        sa.Column("trust", sa.Text(), nullable=False),
+        sa.Column("created", sa.Double(), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("deleted", sa.Double()),
+        sa.PrimaryKeyConstraint("name", name="pk_iam_roles"),
     )

@@ -1,0 +1,85 @@
+"""Roles that jobs and models name: kept because clients make, read and remove them, never consulted for rights.
+
+Owns the rule that a client which was written for an account with roles of its own works unchanged: every name
+answers as a role that SageMaker may assume, until somebody deletes it. The default role cannot be deleted.
+
+RoleTable. Owns rows. Thread-safe. ``get`` also answers a deleted role, which stays marked so that it does not
+come back by itself. ``add`` takes the place of a deleted role and raises AlreadyExists for a living one;
+``bury`` marks a role, known to the table or not. Both are on disk when they return.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from modelyard.base.clock import Clock
+from modelyard.base.errors import AlreadyExists, Conflict, NotFound
+from modelyard.base.ids import Ids
+
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+)
+"""Who may assume a role that nobody made: SageMaker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role. ``trust`` is its policy as JSON text, ``document`` what its door keeps and shows beside it."""
+
+    name: str
+    id: str
+    path: str
+    trust: str
+    created: float
+    document: Mapping[str, Any] = field(default_factory=dict)
+    deleted: float | None = None
+
+
+class RoleTable(Protocol):
+    """Where roles are kept; the contract is this module's prose."""
+
+    def get(self, name: str) -> Role | None: ...
+
+    def add(self, role: Role) -> None: ...
+
+    def bury(self, role: Role, at: float) -> None: ...
+
+
+class RoleService:
+    """Thread-safe."""
+
+    def __init__(self, table: RoleTable, clock: Clock, ids: Ids, default: str) -> None:
+        self._table = table
+        self._clock = clock
+        self._ids = ids
+        self.default = default
+
+    def create(self, name: str, path: str, trust: str, document: Mapping[str, Any]) -> Role:
+        """A role under a name that no role was made under. Raises AlreadyExists, for the default role too."""
+        if name == self.default:
+            raise AlreadyExists(kind="role", name=name)
+        role_id = f"AROA{self._ids.new_id().replace('-', '').upper()[-17:]}"
+        role = Role(name, role_id, path, trust, self._clock.now(), document)
+        self._table.add(role)
+        return role
+
+    def get(self, name: str) -> Role:
+        """The role of that name, as the default one if nobody made it. Raises NotFound for a deleted role."""
+        found = self._table.get(name) or Role(name, "AROAMODELYARDDEFAULT1", "/", TRUST, 0.0)
+        if found.deleted is not None:
+            raise NotFound(kind="role", name=name)
+        return found
+
+    def delete(self, name: str) -> None:
+        """End a role. Raises NotFound for one that is gone already, Conflict for the default role."""
+        if name == self.default:
+            raise Conflict(what=f"{name} is the default role of this server and cannot be deleted")
+        self._table.bury(self.get(name), self._clock.now())

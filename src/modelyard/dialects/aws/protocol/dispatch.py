@@ -1,0 +1,209 @@
+"""A call's way through the AWS door: route, read, authenticate, decode, check, call, encode.
+
+Owns that order and that nothing but an AWS answer leaves. Routes by X-Amz-Target, by RPC path, else by the
+service that the client signed for and the form's Action. Refuses to know operations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from modelyard.base.clock import Clock
+from modelyard.base.errors import ModelyardError
+from modelyard.base.ids import Ids
+from modelyard.dialects.aws.protocol import query
+from modelyard.dialects.aws.protocol.checks import Check, Checks
+from modelyard.dialects.aws.protocol.errors import AwsError, serialization_error, validation_error
+from modelyard.dialects.aws.protocol.service import AwsService, Call, Operation, Overlay
+from modelyard.dialects.aws.protocol.signing import scope, scope_error, verified
+from modelyard.dialects.aws.protocol.wires import CborWire, Codec, JsonWire, QueryWire, Wire
+from modelyard.edge.claims import Lookup, Verified
+from modelyard.edge.http import BodyTooLarge, ClientGone, Request, Response
+
+logger = logging.getLogger(__name__)
+
+FOREIGN = frozenset({"s3", "neptune-db"})
+"""Signing names whose calls are another dialect's."""
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes; ``service`` is None for one that we lack. Of a form, ``operation`` is read later."""
+
+    service: AwsService | None
+    named: str
+    operation: str
+    wire: Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An operation compiled for one wire."""
+
+    operation: Operation
+    codec: Codec
+    check: Check | None
+
+
+def speaks_query(service: AwsService) -> bool:
+    """Whether a service accepts forms."""
+    metadata = service.model.metadata
+    return "query" in metadata.get("protocols", (metadata["protocol"],))
+
+
+class AwsDispatcher:
+    """The door. ``claims`` and ``handle`` are called in the event loop; operations of kind ``thread`` run in
+    ``executor``. ``lookup`` finds the credential of an access key; ``body_limit`` is in bytes."""
+
+    def __init__(
+        self,
+        services: Sequence[AwsService],
+        lookup: Lookup,
+        clock: Clock,
+        ids: Ids,
+        account: str,
+        executor: Executor,
+        body_limit: int = 5 << 20,
+    ) -> None:
+        self._lookup = lookup
+        self._clock = clock
+        self._ids = ids
+        self._account = account
+        self._executor = executor
+        self._body_limit = body_limit
+        self._by_target = {str(service.model.metadata.get("targetPrefix")): service for service in services}
+        self._by_scope = {service.signing_name: service for service in services}
+        self._json = {version: JsonWire(version) for version in ("1.0", "1.1")}
+        self._cbor = CborWire()
+        self._query: dict[str, QueryWire] = {}
+        self._ready: dict[tuple[str, str, Wire], Ready] = {}
+        self._checks = {service.name: Checks(Overlay()) for service in services}
+
+    def claims(self, request: Request) -> bool:
+        """Whether a request is for us: everything signed for AWS but what another dialect answers, and what
+        only an AWS client sends unsigned."""
+        if request.header("x-amz-target") or request.raw_path.startswith("/service/"):
+            return True
+        signed_for = scope(request)
+        if signed_for:
+            return signed_for not in FOREIGN
+        return request.raw_path == "/" and request.header("content-type").startswith(_FORM)
+
+    async def handle(self, request: Request) -> Response:
+        """The answer to a claimed request; whatever goes wrong in here is an AWS error too."""
+        request_id = self._ids.new_id()
+        route = self._route(request)
+        try:
+            body = await self._body(request)
+            signed = self._authenticate(request, body, route)
+            if route.wire.queryish:
+                body, operation_name = self._form(request, body)
+                route = Route(route.service, route.named, operation_name, route.wire)
+            ready = self._compiled(route, request_id)
+            call_input = self._input(ready, route, body)
+            result = await self._call(ready.operation, self._circumstances(route, signed, request_id), call_input)
+            return route.wire.respond(ready.codec.encode(result or {}, request_id), request_id)
+        except AwsError as error:
+            return route.wire.refuse(error, request, request_id)
+        except ModelyardError as error:
+            mapped = route.service.errors(error) if route.service else None
+            return route.wire.refuse(mapped or self._fault(error, route, request_id), request, request_id)
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001 - the door's edge: a client gets an answer, the log the traceback
+            return route.wire.refuse(self._fault(error, route, request_id), request, request_id)
+
+    def _route(self, request: Request) -> Route:
+        target = request.header("x-amz-target")
+        if target:
+            prefix, _, operation = target.rpartition(".")
+            version = "1.0" if request.header("content-type").startswith("application/x-amz-json-1.0") else "1.1"
+            return Route(self._by_target.get(prefix), prefix, operation, self._json[version])
+        parts = request.raw_path.split("/")
+        if len(parts) == 5 and parts[1] == "service" and parts[3] == "operation":
+            return Route(self._by_target.get(parts[2]), parts[2], parts[4], self._cbor)
+        named = scope(request)
+        service = self._by_scope.get(named)
+        if service is not None and not speaks_query(service):
+            return Route(None, named, f"{request.method} {request.raw_path}", self._json["1.1"])
+        namespace = service.model.metadata.get("xmlNamespace", "") if service else ""
+        return Route(service, named, "", self._query.setdefault(namespace, QueryWire(namespace)))
+
+    async def _body(self, request: Request) -> bytes:
+        try:
+            return await request.body(self._body_limit)
+        except BodyTooLarge as error:
+            message = f"The request's body is longer than {error.limit} bytes"
+            raise AwsError("RequestEntityTooLargeException", message, 413) from error
+
+    def _authenticate(self, request: Request, body: bytes, route: Route) -> Verified:
+        queryish = route.wire.queryish
+        signed = verified(request, body, self._lookup, self._clock, queryish)
+        if route.service is not None and signed.claim.service != route.service.signing_name:
+            raise scope_error(route.service.signing_name, queryish)
+        return signed
+
+    def _form(self, request: Request, body: bytes) -> tuple[bytes, str]:
+        raw = body if request.method == "POST" else request.raw_query.encode()
+        try:
+            return raw, query.form(raw.decode()).get("Action", "")
+        except UnicodeDecodeError as error:
+            raise query.malformed("the form is not UTF-8") from error
+
+    def _compiled(self, route: Route, request_id: str) -> Ready:
+        key = (route.named, route.operation, route.wire)
+        ready = self._ready.get(key)
+        if ready is not None:
+            return ready
+        operation = route.service.operations.get(route.operation) if route.service else None
+        if route.service is None or operation is None:
+            asked = f"{route.named}:{route.operation}"
+            logger.warning("an operation that Modelyard lacks was asked for: %r (request %s)", asked[:200], request_id)
+            raise AwsError("UnknownOperationException", f"Modelyard does not have the operation {asked[:200]}")
+        amended = operation.overlay.required or operation.overlay.enums
+        checks = Checks(operation.overlay) if amended else self._checks[route.service.name]
+        shape = operation.model.input_shape
+        ready = Ready(operation, route.wire.codec(operation), checks.check(shape) if shape else None)
+        self._ready[key] = ready
+        return ready
+
+    def _input(self, ready: Ready, route: Route, body: bytes) -> dict[str, Any]:
+        assert route.service is not None
+        problems: list[str] = []
+        try:
+            call_input = ready.codec.decode(body)
+            if ready.check is not None:
+                ready.check(call_input, "", problems)
+        except RecursionError as error:
+            raise serialization_error("the body is nested too deeply") from error
+        if problems:
+            raise validation_error(problems, route.service.validation_code)
+        return call_input
+
+    def _circumstances(self, route: Route, signed: Verified, request_id: str) -> Call:
+        assert route.service is not None
+        region = signed.claim.region
+        return Call(route.service.name, route.operation, region, self._account, signed.credential, request_id)
+
+    async def _call(self, operation: Operation, call: Call, call_input: dict[str, Any]) -> dict[str, Any] | None:
+        function: Callable[..., Any] = operation.function
+        if operation.how == "inline":
+            answer = function(call, call_input)
+        elif operation.how == "async":
+            answer = await function(call, call_input)
+        else:
+            answer = await asyncio.get_running_loop().run_in_executor(self._executor, function, call, call_input)
+        assert answer is None or isinstance(answer, dict)
+        return answer
+
+    def _fault(self, error: Exception, route: Route, request_id: str) -> AwsError:
+        logger.error("request %s (%s %s) failed", request_id, route.named, route.operation, exc_info=error)
+        message = f"An internal error occurred; the server's log has it under request {request_id}"
+        return AwsError("InternalFailure", message, 500)

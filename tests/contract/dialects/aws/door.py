@@ -1,0 +1,69 @@
+"""A dispatcher behind real TCP, and boto3 clients of it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import uvicorn
+from botocore.config import Config
+
+from modelyard.base.clock import SystemClock
+from modelyard.base.ids import RandomIds
+from modelyard.core.identity.model import Credential
+from modelyard.dialects.aws.protocol import AwsDispatcher, AwsService
+from modelyard.edge.claims import Lookup
+from modelyard.edge.http import Response, request_from, send_response
+
+KEY = Credential("AKIAEXAMPLE", "a secret", "AKIAEXAMPLE")
+ACCOUNT = "000000000000"
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the dispatcher answers, and how clients get there."""
+
+    url: str
+
+    def client(self, service: str, key: Credential = KEY, **config: Any) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="eu-west-1",
+            aws_access_key_id=key.access_key,
+            aws_secret_access_key=key.secret,
+            aws_session_token=key.session_token,
+            config=Config(retries={"total_max_attempts": 1}, **config),
+        )
+
+
+def lookup_one(access_key: str) -> Credential | None:
+    return KEY if access_key == KEY.access_key else None
+
+
+@contextmanager
+def opened(services: Sequence[AwsService], lookup: Lookup = lookup_one, body_limit: int = 5 << 20) -> Iterator[Door]:
+    """A door on a free port until the block ends."""
+    with ThreadPoolExecutor(4) as executor:
+        dispatcher = AwsDispatcher(services, lookup, SystemClock(), RandomIds(), ACCOUNT, executor, body_limit)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            request = request_from(scope, receive)
+            claimed = dispatcher.claims(request)
+            await send_response(await dispatcher.handle(request) if claimed else Response(404), send)
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield Door(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join()
