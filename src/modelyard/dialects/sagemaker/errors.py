@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from modelyard.base.errors import AlreadyExists, Conflict, Invalid, LimitExceeded, NotFound
 from modelyard.dialects.aws.protocol import AwsError, validation_error
+from modelyard.dialects.aws.protocol.checks import problem
 from modelyard.dialects.sagemaker.arns import Arn
 
 NOUNS = {"model": "model", "endpoint-config": "endpoint configuration", "endpoint": "endpoint"}
@@ -31,13 +32,7 @@ def violated(failures: Iterable[tuple[str, object, str]]) -> AwsError:
     "1 validation error detected: Value null at 'productionVariants.1.member.modelName' failed to satisfy \
 constraint: Member must not be null"
     """
-    return validation_error(
-        [
-            f"Value {'null' if value is None else repr(str(value))} at '{member}' "
-            f"failed to satisfy constraint: {constraint}"
-            for member, value, constraint in failures
-        ]
-    )
+    return validation_error([problem(value, member, constraint) for member, value, constraint in failures])
 
 
 def not_found(arn: Arn) -> AwsError:

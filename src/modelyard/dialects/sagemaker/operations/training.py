@@ -11,7 +11,7 @@ from modelyard.dialects.sagemaker.errors import refused, worded
 from modelyard.dialects.sagemaker.overlay import CREATE_TRAINING_JOB
 from modelyard.dialects.sagemaker.pages import Query, sifted
 from modelyard.dialects.sagemaker.services import Answer, Request, SageMakerServices
-from modelyard.dialects.sagemaker.translate.locations import bucket_of
+from modelyard.dialects.sagemaker.translate.locations import bucket_of, key_of
 from modelyard.dialects.sagemaker.translate.states import TRAINING
 from modelyard.dialects.sagemaker.translate.training import new_job
 from modelyard.dialects.sagemaker.translate.training_job import description, is_settled, summary
@@ -89,7 +89,8 @@ class TrainingOperations:
         for channel in spec.channels:
             reason = ""
             try:
-                if next(iter(self._services.inputs.keys(channel.location)), None) is not None:
+                first, _ = next(iter(self._services.inputs.keys(channel.location)), (None, 0))
+                if first is not None and (channel.source == "prefix" or first == key_of(channel.location)):
                     continue
             except NotFound:
                 reason = " Error message from S3: The specified bucket does not exist"

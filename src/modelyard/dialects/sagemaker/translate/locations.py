@@ -33,3 +33,8 @@ def s3_location(url: str) -> str:
 def bucket_of(location: str) -> str:
     """The bucket of an ``s3://`` location."""
     return location.removeprefix("s3://").partition("/")[0]
+
+
+def key_of(location: str) -> str:
+    """The key of an ``s3://`` location."""
+    return location.removeprefix("s3://").partition("/")[2]
