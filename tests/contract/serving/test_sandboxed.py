@@ -15,13 +15,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
+import torch
+import xgboost
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
 from modelyard.base.errors import NotFound
 from modelyard.core.deployments.model import EndpointState
 from tests.contract.serving.house import ServingHouse
+from tests.contract.serving.process import PYTORCH, XGBOOST
 
 MODEL_FN = b"import joblib, os\ndef model_fn(d):\n    return joblib.load(os.path.join(d, 'model.joblib'))\n"
 JSON = "application/json"
@@ -55,6 +59,24 @@ def test_iris_behind_a_sandboxed_worker_answers_as_the_model_itself(house: Servi
         answer = house.ask(json.dumps(data.data.tolist()).encode(), place, content_type=JSON)
         assert json.loads(answer.body) == model.predict(data.data).tolist()
     assert "ready: A of endpoint e answers" in house.log()
+
+
+def test_xgboost_and_torch_models_load_and_answer_in_the_sandbox(house: ServingHouse, tmp_path: Path) -> None:
+    X = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
+    booster = xgboost.train({"max_depth": 3}, xgboost.DMatrix(X, label=X @ [1, 2, 3, 4]), 10)
+    booster.save_model(tmp_path / "model.ubj")
+    net = torch.nn.Linear(4, 2).eval()
+    torch.jit.trace(net, torch.zeros(1, 4)).save(str(tmp_path / "model.pth"))
+    house.model("trees", {"xgboost-model": (tmp_path / "model.ubj").read_bytes()}, image=XGBOOST)
+    house.model("net", {"model.pth": (tmp_path / "model.pth").read_bytes()}, image=PYTORCH)
+    for name in ("trees", "net"):
+        endpoint = house.deploy(name, name=name)
+        assert endpoint.state is EndpointState.SERVING, endpoint.failure_reason
+    rows = "\n".join(",".join(map(repr, row)) for row in X[:5].tolist()).encode()
+    trees = house.ask(rows, house.sockets("trees")[0], content_type="text/csv")
+    assert [float(value) for value in trees.body.split(b",")] == booster.predict(xgboost.DMatrix(X[:5])).tolist()
+    answer = house.ask(json.dumps(X[:5].tolist()).encode(), house.sockets("net")[0], content_type=JSON)
+    assert np.allclose(json.loads(answer.body), net(torch.tensor(X[:5])).detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
 class Payload:

@@ -62,7 +62,7 @@ class Launcher:
             id=worker.id,
             folder=place,
             command=(str(staged.interpreter), "-m", "modelyard.app.endpoint"),
-            variables=_variables(variant, staged),
+            variables=_variables(variant, staged, self._limits.cpus),
             socket=self.socket(place),
             cpus=self._limits.cpus,
             memory=self._limits.memory,
@@ -91,9 +91,10 @@ def stream_name(worker: Worker) -> str:
     return f"{worker.variant}/{worker.id}"
 
 
-def _variables(variant: PlannedVariant, staged: StagedVariant) -> dict[str, str]:
-    """The model's variables, with the code where it lies inside the sandbox."""
-    variables = {name: value for name, value in variant.variables.items() if name not in _UNSET}
+def _variables(variant: PlannedVariant, staged: StagedVariant, cpus: float) -> dict[str, str]:
+    """The model's variables, with the code where it lies inside the sandbox, and threads as processors."""
+    variables = {"OMP_NUM_THREADS": str(max(1, round(cpus))), "PYTHONDONTWRITEBYTECODE": "1"}
+    variables |= {name: value for name, value in variant.variables.items() if name not in _UNSET}
     variables["SM_MODEL_DIR"] = MODEL
     variables["SAGEMAKER_SUBMIT_DIRECTORY"] = staged.code or CODE
     if staged.program is not None:
