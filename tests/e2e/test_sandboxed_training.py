@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
 from sklearn.linear_model import LogisticRegression
 
 from modelyard.app.supervisor import COMMAND
@@ -97,6 +98,31 @@ def test_the_first_line_comes_within_a_second(sandbox: Sandbox) -> None:
     _, log, _ = sandbox.train(sandbox.host.script({"train.py": "print('first')"}))
     assert log[1] == "first"
     assert sandbox.stamps[1] - sandbox.launched < 1.0
+
+
+def test_xgboost_on_abalone_and_torch_on_digits_leave_their_models(sandbox: Sandbox) -> None:
+    inputs, digits = sandbox.host.inputs, io.BytesIO()
+    X, y = load_digits(return_X_y=True)
+    np.savez(digits, X=X / 16, y=y)
+    inputs.put("s3://data/digits/digits.npz", digits.getvalue())
+    abalone = Path(__file__).parents[1] / "data" / "abalone" / "abalone.libsvm"
+    inputs.put("s3://data/abalone/abalone.libsvm", abalone.read_bytes())
+    for script, data, model in (
+        ("xgboost_abalone", "abalone", "xgboost-model"),
+        ("torch_digits", "digits", "model.pth"),
+    ):
+        shutil.rmtree(sandbox.host.folder)
+        sandbox.host.folder.mkdir()
+        what = sandbox.host.script(
+            {"train.py": (SCRIPTS / script / "train.py").read_text()},
+            channels=(channel("train", f"s3://data/{data}/"),),
+            metrics=(metric("score", r"score=([0-9.]+);"),),
+        )
+        seen, log, left = sandbox.train(what)
+        assert seen.exit_code == 0, log
+        assert list(unpacked(inputs.get(str(left.model_artifact)))) == [model]
+        first, last = left.metrics[0].value, left.metrics[-1].value
+        assert last < first if data == "abalone" else last > first
 
 
 @pytest.mark.parametrize("launcher", [{}, {"sagemaker_torch_distributed_enabled": "true"}])

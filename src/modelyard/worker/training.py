@@ -22,6 +22,7 @@ from modelyard.worker.spec import WorkerSpec, read
 MATCH_PATIENCE = 10.0
 """Seconds that metric matching may take after the script's last line."""
 CANNOT_START = 1
+CANNOT_PACK = 1
 
 
 def train() -> int:
@@ -40,7 +41,12 @@ def train() -> int:
     if matcher is not None and not (matcher.finish(MATCH_PATIENCE) and matcher.dropped == 0):
         say(f"matching metrics could not keep up: {matcher.dropped} lines or more were not searched")
     _report(spec, what, ended)
-    _hand_back(spec, keeps_model=ended.code == 0 or ended.stopped)
+    try:
+        _hand_back(spec, keeps_model=ended.code == 0 or ended.stopped)
+    except OSError as error:
+        say(f"modelyard: the results could not be packed: {error}")
+        failure.report(spec.ml, f"The results could not be packed: {error}")
+        return ended.exit_code or CANNOT_PACK
     return ended.exit_code
 
 
@@ -52,7 +58,10 @@ def say(text: str) -> None:
 
 def _prepare(spec: WorkerSpec) -> None:
     for pipe in spec.pipes:
-        Feeder(spec.ml, pipe, spec.hosts.index(spec.host), len(spec.hosts)).start()
+        try:
+            Feeder(spec.ml, pipe, spec.hosts.index(spec.host), len(spec.hosts)).start()
+        except OSError as error:
+            raise CannotStart(f"The pipe of channel {pipe['channel']!r} cannot be made: {error}") from error
     wanted = Path(spec.checkpoints_path)
     if wanted.is_relative_to("/tmp") and not wanted.exists():  # noqa: S108
         wanted.parent.mkdir(parents=True, exist_ok=True)

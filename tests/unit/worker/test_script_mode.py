@@ -237,3 +237,19 @@ def test_models_of_several_hosts_are_merged(host: Host) -> None:
     assert code == 0
     model = unpacked(host.inputs.get(str(left.model_artifact)))
     assert model == {"algo-1": b"algo-1", "algo-2": b"algo-2", "same": b"algo-1"}
+
+
+def test_results_that_cannot_be_packed_fail_the_job(host: Host) -> None:
+    script = f"import os; os.rmdir({str(host.folder / 'out' / 'algo-1')!r})"
+    code, output, left = host.run(host.script({"train.py": script}))
+    assert code == 1
+    assert "the results could not be packed" in output
+    assert "could not be packed" in str(left.failure)
+
+
+def test_two_channels_that_want_one_name_say_so(host: Host) -> None:
+    host.inputs.put("s3://data/a", "x")
+    channels = (channel("train", "s3://data/a", mode="Pipe"), channel("train_0", "s3://data/a"))
+    code, output, _ = host.run(host.script({"train.py": ""}, channels=channels))
+    assert code == 1
+    assert "The pipe of channel 'train' cannot be made" in output

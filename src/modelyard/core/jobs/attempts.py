@@ -44,7 +44,8 @@ class AttemptWork:
         folder = self.folders.attempt(job.id, record.number)
         staged = self.staging.stage(job, folder)
         (folder / "log").mkdir(exist_ok=True)
-        interpreter = self.environments.prepare(environment, staged.requirements, folder / "log" / "prepare.log")
+        log = folder / "log" / f"{job.spec.resources.hosts[0]}.log"
+        interpreter = self.environments.prepare(environment, staged.requirements, log)
         secrets = self._credentials(job)
         if may_start():
             self.runner.start(self._attempt(job, record, staged, interpreter, secrets))

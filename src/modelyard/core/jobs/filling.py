@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from modelyard.base.errors import LimitExceeded
+from modelyard.base.errors import Invalid, LimitExceeded
 from modelyard.core.artifacts.archives import ArchiveLimits
 from modelyard.core.jobs import channels
 from modelyard.core.jobs.channels import BadInput, NoInput, Record
@@ -36,6 +36,8 @@ class ChannelFiller:
 
     def fill(self, channel: Channel, root: Path, host: int, hosts: int) -> dict[str, Any] | None:
         """Write ``channel`` for host number ``host`` below ``root``; what the worker must know of a Pipe."""
+        if channels.safe_name(channel.name) != channel.name or "/" in channel.name:
+            raise Invalid(what=f"{channel.name!r} cannot be a channel's name: it names a folder below input/data")
         if channel.name not in self._named:
             self._named[channel.name] = channels.records(self._inputs, channel)
         everything: Sequence[Record] = self._named[channel.name]

@@ -159,7 +159,8 @@ class Environments(Protocol):
 
     ``resolve`` raises Invalid, naming the images that would do, for one that no environment here answers
     for. ``prepare`` builds or finds the cached environment with ``requirements`` installed on top and
-    returns the interpreter; it may take minutes and runs outside any transaction.
+    returns the interpreter, ``<environment>/bin/python``, whose folder a sandbox must be shown; the installer's
+    words are appended to ``log`` in the form of a job's log. It may take minutes and runs outside any transaction.
     """
 
     def resolve(self, image: str) -> str: ...

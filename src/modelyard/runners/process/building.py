@@ -26,6 +26,8 @@ from modelyard.runners.process.confined import Confined
 
 _PIP = "import sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
 _KEPT = ("PATH", "LANG", "LC_ALL", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_LONGEST = 10_000
+"""Characters of one of pip's lines that are kept."""
 _BLAMED = re.compile(
     r"(?:Could not find a version that satisfies the requirement|No matching distribution found for|"
     r"Failed to build|Cannot install|metadata for|THESE PACKAGES DO NOT MATCH THE HASHES[^\n]*\n\s*|"
@@ -75,7 +77,7 @@ def say(log: Path, text: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        stamped = "".join(f"{time.time_ns() // 1_000_000}\t{line}\n" for line in text.splitlines())
+        stamped = "".join(f"{time.time_ns() // 1_000_000}\t{line[:_LONGEST]}\n" for line in text.splitlines())
         os.write(fd, stamped.encode("utf-8", "replace"))
     finally:
         os.close(fd)

@@ -113,6 +113,13 @@ def test_no_entry_leaves_its_channel(place: Place, entry: str) -> None:
         place.stage(Channel("train", "s3://b/m.json", "manifest"))
 
 
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../code"])
+def test_no_channel_leaves_the_input_folder(place: Place, name: str) -> None:
+    place.inputs.put("s3://b/a", "")
+    with pytest.raises(Invalid, match="cannot be a channel's name"):
+        place.stage(Channel(name, "s3://b/a"))
+
+
 def test_an_absolute_entry_stays_below_its_channel(place: Place) -> None:
     place.inputs.put("s3://b/etc/passwd", "not really")
     place.inputs.put("s3://b/m.json", '[{"prefix": "s3://b"}, "/etc/passwd"]')
