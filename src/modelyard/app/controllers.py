@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Controllers:
     def __init__(self, house: House, runner: Runner, pool: WorkerPool, routes: Routes, url: str) -> None:
         settings = house.settings
         self._house = house
+        self._runner = runner
         self._staging_threads = ThreadPoolExecutor(8, thread_name_prefix="stage")
         work = AttemptWork(
             runner=runner,
@@ -72,17 +74,27 @@ class Controllers:
         for loop in (self._job_loop, self._deployment_loop, self._sweep_loop):
             loop.start()
 
-    def stop(self) -> None:
-        """A clean stop: running jobs are told to end (unless a setting leaves them), endpoints leave."""
+    def stop(self, hurried: Callable[[], bool]) -> None:
+        """A clean stop: running jobs are told to end (unless a setting leaves them), endpoints leave.
+
+        As soon as ``hurried`` says so, jobs that still run get no more grace.
+        """
         for loop in (self._job_loop, self._deployment_loop, self._sweep_loop):
             loop.stop()
-        if not self._house.settings.leave_jobs_running:
-            while not self.jobs.drain():
-                self.jobs.step()
-                time.sleep(0.05)
+        if hurried() or not self._house.settings.leave_jobs_running:
+            self._end_jobs(hurried)
         self.jobs.close()
         self.deployments.close()
         self._staging_threads.shutdown(wait=False, cancel_futures=True)
+
+    def _end_jobs(self, hurried: Callable[[], bool]) -> None:
+        while not self.jobs.drain():
+            self.jobs.step()
+            if hurried():
+                for folder in self._house.layout.jobs.glob("*/*"):
+                    if self._runner.observe(folder).state == "running":
+                        self._runner.stop(folder, 0)
+            time.sleep(0.02)
 
     def _unpack(self, archive: Path, target: Path) -> None:
         with archive.open("rb") as source:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from modelyard.app.layout import Layout
 from modelyard.app.settings import Settings
+from modelyard.app.supervisor import COMMAND as SUPERVISOR
 from modelyard.base.clock import SystemClock
 from modelyard.base.disk import RealDisk, held, write_durably
 from modelyard.base.ids import RandomIds
@@ -28,7 +29,9 @@ from modelyard.core.models.service import ModelService
 from modelyard.core.models.tags import TagService
 from modelyard.core.notebooks.lifecycle import LifecycleConfigService
 from modelyard.core.notebooks.service import NotebookService
+from modelyard.runners.process.confined import Confined
 from modelyard.runners.process.environments import ProcessEnvironments
+from modelyard.runners.process.rules import Rules
 from modelyard.stores.objects.files import FileBlobStore
 from modelyard.stores.sql.artifacts import SqlCatalogue
 from modelyard.stores.sql.cipher import FileCipher
@@ -51,6 +54,7 @@ class House:
     clock: SystemClock
     ids: RandomIds
     disk: RealDisk
+    rules: Rules
     keys: KeyService
     artifacts: ArtifactService
     inputs: ArtifactInputs
@@ -93,7 +97,10 @@ def open_house(settings: Settings) -> House:
     blobs = FileBlobStore(layout.blobs, disk, settings.disk_reserve)
     artifacts = ArtifactService(SqlCatalogue(database), blobs, clock, ids, WriteLimits(settings.object_size))
     models = ModelService(SqlModelTable(database), clock, ids)
-    environments = ProcessEnvironments(layout.environments, indexes=settings.package_indexes, disk=disk)
+    rules = sandbox_rules(settings, layout)
+    environments = ProcessEnvironments(
+        layout.environments, indexes=settings.package_indexes, confine=Confined(rules), disk=disk
+    )
     job_table, job_folders, job_changes = SqlJobTable(database, clock), JobFolders(layout.jobs), JobChanges()
     deployment_table, deployment_changes = SqlDeploymentTable(database, clock), Changes()
     lifecycle_table = SqlLifecycleConfigTable(database)
@@ -104,6 +111,7 @@ def open_house(settings: Settings) -> House:
         clock=clock,
         ids=ids,
         disk=disk,
+        rules=rules,
         keys=KeyService(SqlKeyTable(database), cipher, clock),
         artifacts=artifacts,
         inputs=ArtifactInputs(artifacts),
@@ -121,6 +129,20 @@ def open_house(settings: Settings) -> House:
         deployment_changes=deployment_changes,
         notebooks=NotebookService(SqlNotebookTable(database), lifecycle_table, clock, ids),
         lifecycle_configs=LifecycleConfigService(lifecycle_table, clock, ids),
+    )
+
+
+def sandbox_rules(settings: Settings, layout: Layout) -> Rules:
+    """What the sandboxes of this data directory share."""
+    return Rules(
+        supervisor=SUPERVISOR,
+        hidden=(settings.data_dir,),
+        server_lock=layout.server_lock,
+        processes=settings.job_processes,
+        file_bytes=settings.job_file,
+        log_bytes=settings.job_log,
+        patience=settings.front_patience,
+        allow_unsandboxed=settings.allow_unsandboxed,
     )
 
 

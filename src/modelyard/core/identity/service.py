@@ -11,7 +11,7 @@ import base64
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from modelyard.base.clock import Clock
 from modelyard.base.errors import Invalid, NotFound
@@ -105,6 +105,15 @@ class KeyService:
 
     def list(self) -> tuple[KeyInfo, ...]:
         return tuple(_info(row) for row in self._table.all() if row.kind != "session")
+
+    def rows(self) -> tuple[KeyRow, ...]:
+        """The lasting keys as they are stored, for ``restore``."""
+        return tuple(row for row in self._table.all() if row.kind != "session")
+
+    def restore(self, rows: Iterable[KeyRow]) -> None:
+        """Store keys that were sealed with the same cipher. Raises AlreadyExists."""
+        for row in rows:
+            self._add(row)
 
     def delete(self, key_id: str) -> None:
         """End a key and every session made from it. Raises NotFound, and Invalid for the last signing key."""

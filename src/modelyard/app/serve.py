@@ -1,0 +1,197 @@
+"""``modelyard serve``: the process that a user starts, from its lock to its last clean step.
+
+Owns the order of a start (lock, front, core, socket, loops) and of an end (loops, jobs, endpoints, socket,
+front). Killed at any point it loses nothing: the next start adopts what lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+from pydantic import ValidationError
+
+from modelyard.app.fronts import Front
+from modelyard.app.house import default_key, open_house
+from modelyard.app.http import Doors
+from modelyard.app.launch import server_url
+from modelyard.app.layout import Layout
+from modelyard.app.reset import ResetDoor
+from modelyard.app.settings import Settings
+from modelyard.app.yard import Yard
+from modelyard.base.disk import RealDisk, listen_unix, try_lock, write_durably
+from modelyard.base.errors import ModelyardError
+
+_log = logging.getLogger(__name__)
+
+
+def serve(given: dict[str, Any], ephemeral: bool = False) -> int:
+    """Run until SIGTERM or Ctrl-C; the exit code: 0 after a clean end, 1 when it could not start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    made: Path | None = None
+    try:
+        if ephemeral:
+            given, made = _ephemeral(given)
+        settings = Settings(**given)
+        _check(settings)
+        return _locked(settings, ephemeral)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        return _refuse(f"a setting is wrong: {problems}")
+    except ModelyardError as error:
+        return _refuse(error.message)
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _ephemeral(given: dict[str, Any]) -> tuple[dict[str, Any], Path]:
+    folder = given.get("data_dir")
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="modelyard-"))
+    elif folder.exists() and any(folder.iterdir()):
+        raise SystemExit(_refuse(f"{folder} is not empty: --ephemeral would delete what is in it"))
+    return given | {"data_dir": folder}, folder
+
+
+def _check(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise SystemExit(_refuse("--tls-cert and --tls-key go together"))
+
+
+def _locked(settings: Settings, ephemeral: bool) -> int:
+    layout = Layout(settings.data_dir)
+    layout.make()
+    lock = try_lock(layout.server_lock)
+    if lock is None:
+        return _refuse(f"a server already runs on {settings.data_dir} ({_who(layout)}); stop it or name another folder")
+    try:
+        (layout.run / "server.pid").write_text(f"{os.getpid()}\n")
+        (layout.run / "server.json").unlink(missing_ok=True)
+        return uvloop.run(_Serving(settings, layout, ephemeral).run())
+    finally:
+        (layout.run / "server.json").unlink(missing_ok=True)
+        (layout.run / "server.pid").unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _who(layout: Layout) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        return f"pid {int((layout.run / 'server.pid').read_text())}"
+    return "starting"
+
+
+def _refuse(message: str) -> int:
+    print(f"modelyard: {message}", file=sys.stderr)  # noqa: T201 - the process's own words to its user
+    return 1
+
+
+class _Serving:
+    """One run of the server in its event loop."""
+
+    def __init__(self, settings: Settings, layout: Layout, ephemeral: bool) -> None:
+        self._settings = settings
+        self._layout = layout
+        self._ephemeral = ephemeral
+        self._url = server_url(settings)
+        self._ending = asyncio.Event()
+        self._hurried = ephemeral
+
+    async def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
+        self._front = Front(self._settings, self._layout)
+        await asyncio.to_thread(self._front.start)
+        try:
+            return await self._with_front()
+        finally:
+            await asyncio.to_thread(self._front.stop)
+
+    async def _with_front(self) -> int:
+        self._yard = await asyncio.to_thread(self._open_yard)
+        self._doors = Doors(())
+        self._open_doors()
+        listener = listen_unix(self._layout.server_socket)
+        server = _Server(uvicorn.Config(self._doors, **_HTTP))
+        answering = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            await asyncio.sleep(0.005)
+        self._yard.start()
+        self._say_ready()
+        ending = asyncio.create_task(self._ending.wait())
+        await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
+        _log.info("stopping; running jobs are told to end (once more Ctrl-C leaves them no time)")
+        await asyncio.to_thread(self._yard.stop, lambda: self._hurried)
+        server.should_exit = True
+        await answering
+        return 0
+
+    def _signalled(self) -> None:
+        self._hurried |= self._ending.is_set()
+        self._ending.set()
+
+    def _open_yard(self) -> Yard:
+        house = open_house(self._settings)
+        default_key(house)
+        self._front.attach(house)
+        return Yard(house, self._front.routes, self._url)
+
+    def _open_doors(self) -> None:
+        doors = self._yard.doors
+        self._doors.doors = (ResetDoor(self._reset), *doors) if self._ephemeral else doors
+
+    async def _reset(self) -> None:
+        """Stop and delete everything but the keys; the next yard takes the place of this one."""
+        await asyncio.to_thread(self._empty)
+        self._open_doors()
+
+    def _empty(self) -> None:
+        kept = self._yard.house.keys.rows()
+        self._yard.stop(lambda: True)
+        for folder in (self._layout.blobs, self._layout.jobs, self._layout.endpoints, self._layout.environments):
+            shutil.rmtree(folder)
+        for part in self._layout.root.glob("catalogue.db*"):
+            part.unlink()
+        house = open_house(self._settings)
+        house.keys.restore(kept)
+        self._front.attach(house)
+        self._yard = Yard(house, self._front.routes, self._url)
+        self._yard.start()
+
+    def _say_ready(self) -> None:
+        facts = {"url": self._url, "pid": os.getpid()}
+        write_durably(RealDisk(), self._layout.run / "server.json", json.dumps(facts).encode())
+        _log.info("Modelyard answers at %s and keeps its data in %s", self._url, self._settings.data_dir)
+
+
+_HTTP: dict[str, Any] = {
+    "http": "httptools",
+    "ws": "none",
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "timeout_keep_alive": 86_400,
+    "timeout_graceful_shutdown": 5,
+}
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, whose signals are ours to handle."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,70 @@
+"""Everything that the server process runs over one data directory: core, controllers and doors.
+
+Owns their composition, their start and their end. A reset ends one yard and makes the next in its place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from modelyard.app.controllers import Controllers
+from modelyard.app.house import House
+from modelyard.app.http import Door
+from modelyard.app.loops import Loop
+from modelyard.core.deployments.ports import Routes
+from modelyard.dialects.aws.protocol.dispatch import AwsDispatcher
+from modelyard.dialects.sagemaker.routes import sagemaker_service
+from modelyard.dialects.sagemaker.services import SageMakerServices
+from modelyard.runners.process.pool import ProcessPool
+from modelyard.runners.process.runner import ProcessRunner
+
+
+class Yard:
+    """``routes`` is the front's table; ``url`` where jobs reach this server."""
+
+    def __init__(self, house: House, routes: Routes, url: str) -> None:
+        self.house = house
+        self._threads = ThreadPoolExecutor(max(16, 4 * (os.cpu_count() or 1)), thread_name_prefix="calls")
+        runner = ProcessRunner(house.rules, house.disk, house.clock)
+        pool = ProcessPool(house.rules, house.disk, house.clock)
+        self.controllers = Controllers(house, runner, pool, routes, url)
+        self.doors = self._doors()
+        self._keys = Loop("keys", house.keys.refresh, 0.5)
+
+    def start(self) -> None:
+        self.controllers.start()
+        self._keys.start()
+
+    def stop(self, hurried: Callable[[], bool]) -> None:
+        """End controllers, jobs and endpoints; once ``hurried`` says so jobs get no grace. Blocks until all ended."""
+        self._keys.stop()
+        self.controllers.stop(hurried)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.house.close()
+
+    def _doors(self) -> tuple[Door, ...]:
+        house, settings = self.house, self.house.settings
+        services = SageMakerServices(
+            jobs=house.jobs,
+            models=house.models,
+            tags=house.tags,
+            deployments=house.deployments,
+            notebooks=house.notebooks,
+            lifecycle_configs=house.lifecycle_configs,
+            inputs=house.inputs,
+            clock=house.clock,
+            default_role=settings.default_role,
+            describe_hold=settings.describe_hold,
+        )
+        dispatcher = AwsDispatcher(
+            services=(sagemaker_service(services),),
+            lookup=house.keys.lookup,
+            clock=house.clock,
+            ids=house.ids,
+            account=settings.account_id,
+            executor=self._threads,
+            body_limit=settings.control_body,
+        )
+        return (dispatcher,)
