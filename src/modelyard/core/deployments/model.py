@@ -93,7 +93,8 @@ class VariantStatus:
 class Endpoint:
     """An endpoint as stored. ``plan`` is what serves, ``target`` what a creation or an update moves to.
 
-    ``revision`` grows with every write; ``generation`` is the newest that any plan of it has had.
+    ``revision`` grows with every write; ``generation`` is the newest that any plan of it has had. ``document``
+    is what its door was asked for beside the configuration, kept and shown there.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Endpoint:
     target: Plan | None = None
     failure_reason: str | None = None
     revision: int = 1
+    document: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def target_config(self) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import Any
 
 from modelyard.base.clock import Clock
 from modelyard.base.errors import Invalid, LimitExceeded, NotFound
@@ -102,7 +103,15 @@ class DeploymentService:
         if not self._table.remove_config(self.get_config(id_or_name).id):
             raise NotFound(kind="endpoint configuration", name=id_or_name)
 
-    def create(self, name: str, config_name: str, door: str, region: str, tags: Mapping[str, str]) -> Endpoint:
+    def create(
+        self,
+        name: str,
+        config_name: str,
+        door: str,
+        region: str,
+        tags: Mapping[str, str],
+        document: Mapping[str, Any] | None = None,
+    ) -> Endpoint:
         """The endpoint as stored, queued and on disk with its tags. Raises AlreadyExists, NotFound."""
         now = self._clock.now()
         target = self._plan(self.get_config(config_name), generation=1)
@@ -116,6 +125,7 @@ class DeploymentService:
             created=now,
             modified=now,
             target=target,
+            document=document or {},
         )
         self._table.add(endpoint, tags)
         self._changes.notify()
@@ -137,11 +147,17 @@ class DeploymentService:
         return self._table.list(listing)
 
     def update(
-        self, id_or_name: str, config_name: str, keep_weights: bool = False, keep_counts: bool = False
+        self,
+        id_or_name: str,
+        config_name: str,
+        keep_weights: bool = False,
+        keep_counts: bool = False,
+        document: Mapping[str, Any] | None = None,
     ) -> Endpoint:
         """Move a serving endpoint to another configuration; what serves now answers until that one does.
 
-        ``keep_weights`` and ``keep_counts`` take those of variants of the same name from what serves.
+        ``keep_weights`` and ``keep_counts`` take those of variants of the same name from what serves;
+        without ``document`` the endpoint keeps its own.
         Raises NotFound, EndpointBusy unless it is serving.
         """
         config = self.get_config(config_name)
@@ -150,7 +166,9 @@ class DeploymentService:
             assert endpoint.plan is not None
             target = self._plan(config, endpoint.generation + 1)
             kept = tuple(_keep(variant, endpoint.plan, keep_weights, keep_counts) for variant in target.variants)
-            return replace(endpoint, target=replace(target, variants=kept), generation=target.generation)
+            shown = endpoint.document if document is None else document
+            target = replace(target, variants=kept)
+            return replace(endpoint, target=target, generation=target.generation, document=shown)
 
         return self._change(id_or_name, EndpointState.UPDATING, change)
 

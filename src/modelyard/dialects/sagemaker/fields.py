@@ -198,12 +198,9 @@ def _endpoints() -> Iterator[Field]:
     yield from _all("UpdateEndpoint", "acted", "ExcludeRetainedVariantProperties")
     for operation in ("CreateEndpoint", "UpdateEndpoint"):
         yield from _all(
-            operation,
-            "kept",
-            "DeploymentConfig",
-            "every update starts all new workers before the old ones leave; not shown by DescribeEndpoint",
+            operation, "kept", "DeploymentConfig", "every update starts all new workers before the old ones leave"
         )
-    yield from _all("UpdateEndpoint", "kept", "RetainDeploymentConfig", "as DeploymentConfig")
+    yield from _all("UpdateEndpoint", "acted", "RetainDeploymentConfig")
     weights = "UpdateEndpointWeightsAndCapacities"
     yield from _all(
         weights,

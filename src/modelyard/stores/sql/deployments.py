@@ -235,6 +235,7 @@ def _endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
         "plan": _plan_row(endpoint.plan),
         "target": _plan_row(endpoint.target),
         "failure_reason": endpoint.failure_reason,
+        "document": dict(endpoint.document),
     }
 
 
@@ -253,6 +254,7 @@ def _endpoint(row: RowMapping) -> Endpoint:
         target=_plan(row["target"]),
         failure_reason=row["failure_reason"],
         revision=row["revision"],
+        document=row["document"],
     )
 
 

@@ -273,6 +273,21 @@ def test_an_update_keeps_weights_and_counts_when_asked(
     assert (target.variants[0].weight, target.variants[0].count) == expected
 
 
+def test_the_deployment_configuration_is_shown_and_kept_when_asked(bench: Bench) -> None:
+    bench.sm.create_model(**model_request("m"))
+    for name in ("one", "two"):
+        bench.sm.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant("m")])
+    routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60}
+    config = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
+    bench.sm.create_endpoint(EndpointName="e", EndpointConfigName="one", DeploymentConfig=config)
+    bench.controllers.serve_endpoint("e")
+    assert bench.sm.describe_endpoint(EndpointName="e")["LastDeploymentConfig"] == config
+    for retain in (True, False):
+        bench.sm.update_endpoint(EndpointName="e", EndpointConfigName="two", RetainDeploymentConfig=retain)
+        bench.controllers.serve_endpoint("e")
+        assert ("LastDeploymentConfig" in bench.sm.describe_endpoint(EndpointName="e")) is retain
+
+
 def test_weights_of_an_unknown_variant_or_none_at_all_are_refused(bench: Bench) -> None:
     deploy(bench, "e")
     bench.controllers.serve_endpoint("e")

@@ -41,7 +41,9 @@ class EndpointOperations:
         tags = tags_in(request.get("Tags"))
         with worded(_arn(call, name)):
             try:
-                endpoint = self._services.deployments.create(name, config, DOOR, call.region, tags)
+                endpoint = self._services.deployments.create(
+                    name, config, DOOR, call.region, tags, _deployment(request)
+                )
             except NotFound as error:
                 raise model_missing(call, error) from error
         return self._changed(call, endpoint)
@@ -72,6 +74,7 @@ class EndpointOperations:
                     request["EndpointConfigName"],
                     keep_weights=keep and "DesiredWeight" not in renewed,
                     keep_counts=keep and "DesiredInstanceCount" not in renewed,
+                    document=None if request.get("RetainDeploymentConfig") else _deployment(request),
                 )
             except NotFound as error:
                 if error.fields["kind"] == "endpoint":
@@ -115,6 +118,11 @@ class EndpointOperations:
             return self._services.deployments.get_config(name).document
         except NotFound:
             return {}
+
+
+def _deployment(request: Request) -> Request:
+    """What an endpoint is asked for beside its configuration."""
+    return {name: request[name] for name in ("DeploymentConfig",) if name in request}
 
 
 def _arn(call: Call, name: str) -> Arn:

@@ -55,6 +55,8 @@ def description(endpoint: Endpoint, account: str, config: Mapping[str, Any]) -> 
             "ProductionVariants": [_pending(endpoint, variant) for variant in endpoint.target.variants],
             "StartTime": endpoint.modified,
         }
+    if deployment := endpoint.document.get("DeploymentConfig"):
+        shown["LastDeploymentConfig"] = deployment
     if capture := config.get("DataCaptureConfig"):
         shown["DataCaptureConfig"] = _capture(capture)
     return shown | {name: config[name] for name in _FROM_CONFIG if name in config}

@@ -38,6 +38,7 @@ endpoints = Table(
     Column("plan", JSON),
     Column("target", JSON),
     Column("failure_reason", Text),
+    Column("document", JSON, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("lease_owner", String(64)),
     Column("lease_token", Integer, nullable=False),

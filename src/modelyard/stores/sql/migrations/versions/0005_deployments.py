@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("plan", sa.JSON()),
         sa.Column("target", sa.JSON()),
         sa.Column("failure_reason", sa.Text()),
+        sa.Column("document", sa.JSON(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("lease_owner", sa.String(64)),
         sa.Column("lease_token", sa.Integer(), nullable=False),
