@@ -1,0 +1,6 @@
+"""CloudWatch Logs: what jobs and endpoints print."""
+
+from modelyard.dialects.aws.logs.operations import logs_service
+from modelyard.dialects.aws.logs.sources import EndpointLogs, JobLogs, LogSource
+
+__all__ = ["EndpointLogs", "JobLogs", "LogSource", "logs_service"]
