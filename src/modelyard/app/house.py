@@ -21,6 +21,7 @@ from modelyard.core.artifacts.service import ArtifactService
 from modelyard.core.artifacts.writing import WriteLimits
 from modelyard.core.deployments.changes import Changes
 from modelyard.core.deployments.service import DeploymentService
+from modelyard.core.identity.roles import RoleService
 from modelyard.core.identity.service import KeyService
 from modelyard.core.jobs.changes import JobChanges
 from modelyard.core.jobs.folders import JobFolders
@@ -41,6 +42,7 @@ from modelyard.stores.sql.identity import SqlKeyTable
 from modelyard.stores.sql.jobs import SqlJobTable
 from modelyard.stores.sql.models import SqlModelTable
 from modelyard.stores.sql.notebooks import SqlLifecycleConfigTable, SqlNotebookTable
+from modelyard.stores.sql.roles import SqlRoleTable
 from modelyard.stores.sql.tags import SqlTagTable
 
 
@@ -56,6 +58,7 @@ class House:
     disk: RealDisk
     rules: Rules
     keys: KeyService
+    roles: RoleService
     artifacts: ArtifactService
     inputs: ArtifactInputs
     models: ModelService
@@ -113,6 +116,7 @@ def open_house(settings: Settings) -> House:
         disk=disk,
         rules=rules,
         keys=KeyService(SqlKeyTable(database), cipher, clock),
+        roles=RoleService(SqlRoleTable(database), clock, ids, settings.default_role),
         artifacts=artifacts,
         inputs=ArtifactInputs(artifacts),
         models=models,

@@ -10,12 +10,15 @@ import json
 import tarfile
 import time
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Any
 
 import boto3
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from sklearn.datasets import load_iris
 
 from modelyard.app.exports import client_variables
@@ -65,6 +68,9 @@ class _Story:
         self._name = f"iris-{uuid.uuid4().hex[:8]}"
         self._role = f"arn:aws:iam::{settings.account_id}:role/{settings.default_role}"
 
+    def _say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
     def _client(self, service: str) -> Any:
         return self._session.client(service, endpoint_url=self._url)
 
@@ -73,7 +79,7 @@ class _Story:
         s3.create_bucket(Bucket=self._bucket)
         s3.put_object(Bucket=self._bucket, Key=f"{self._name}/data/iris.csv", Body=_iris())
         s3.put_object(Bucket=self._bucket, Key=f"{self._name}/sourcedir.tar.gz", Body=_source())
-        self._console.print(f"Uploaded 150 flowers and a training script to s3://{self._bucket}/{self._name}")
+        self._say(f"Uploaded 150 flowers and a training script to s3://{self._bucket}/{self._name}")
         self._sagemaker.create_training_job(
             TrainingJobName=self._name,
             RoleArn=self._role,
@@ -103,32 +109,46 @@ class _Story:
         if job["TrainingJobStatus"] != "Completed":
             raise RuntimeError(f"training ended {job['TrainingJobStatus']}: {job.get('FailureReason', '')}")
         metrics = {metric["MetricName"]: round(metric["Value"], 4) for metric in job["FinalMetricDataList"]}
-        self._console.print(
-            f"Training [green]Completed[/]: {metrics}, model at {job['ModelArtifacts']['S3ModelArtifacts']}"
-        )
+        self._say(f"Training [green]Completed[/]: {metrics}, model at {job['ModelArtifacts']['S3ModelArtifacts']}")
         self._artifact = job["ModelArtifacts"]["S3ModelArtifacts"]
 
     def _follow(self) -> Any:
-        """Show status and log lines as they come until the job ends."""
+        """Show log lines as they come, and what the job is busy with, until it ends; its description.
+
+        The server holds a Describe open while the job goes on, so it is asked in a thread beside the log.
+        """
+        lines = self._lines()
+        with ThreadPoolExecutor(1) as beside:
+            while True:
+                asked = beside.submit(self._sagemaker.describe_training_job, TrainingJobName=self._name)
+                while not asked.done():
+                    self._show(lines)
+                    time.sleep(0.1)
+                job = asked.result()
+                if job["TrainingJobStatus"] not in ("InProgress", "Stopping"):
+                    self._show(lines)
+                    phases = " > ".join(entry["Status"] for entry in job["SecondaryStatusTransitions"])
+                    self._console.print(f"  [cyan]{phases}[/]")
+                    return job
+
+    def _show(self, lines: Iterator[str | None]) -> None:
+        while (line := next(lines)) is not None:
+            self._console.print(f"  [dim]|[/] {escape(line)}", soft_wrap=True)
+
+    def _lines(self) -> Iterator[str | None]:
+        """The job's log line by line; None where there is no more for now."""
         logs, group = self._client("logs"), "/aws/sagemaker/TrainingJobs"
         token: dict[str, str] = {}
-        status = ""
+        stream = ""
         while True:
-            job = self._sagemaker.describe_training_job(TrainingJobName=self._name)
-            if job["SecondaryStatus"] != status:
-                status = job["SecondaryStatus"]
-                self._console.print(f"  [cyan]{status}[/]")
-            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{self._name}/")["logStreams"]
-            if streams:
-                page = logs.get_log_events(
-                    logGroupName=group, logStreamName=streams[0]["logStreamName"], startFromHead=True, **token
-                )
+            if not stream:
+                found = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{self._name}/")
+                stream = next((one["logStreamName"] for one in found["logStreams"]), "")
+            if stream:
+                page = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **token)
                 token = {"nextToken": page["nextForwardToken"]}
-                for event in page["events"]:
-                    self._console.print(f"  [dim]|[/] {event['message']}", markup=True)
-            if job["TrainingJobStatus"] not in ("InProgress", "Stopping"):
-                return job
-            time.sleep(0.2)
+                yield from (event["message"] for event in page["events"])
+            yield None
 
     def deploy(self) -> None:
         self._sagemaker.create_model(
@@ -152,7 +172,7 @@ class _Story:
             time.sleep(0.2)
         if endpoint["EndpointStatus"] != "InService":
             raise RuntimeError(f"the endpoint is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', '')}")
-        self._console.print(f"Endpoint [bold]{self._name}[/] is [green]InService[/]")
+        self._say(f"Endpoint [bold]{self._name}[/] is [green]InService[/]")
 
     def predict(self) -> None:
         answer = self._client("sagemaker-runtime").invoke_endpoint(
@@ -160,19 +180,19 @@ class _Story:
         )
         predicted = json.loads(answer["Body"].read())
         for flower, species in zip(FLOWERS, predicted, strict=True):
-            self._console.print(f"  {flower} -> [bold]{species}[/]")
-        self._console.print(f"Predicted by POST {self._url}/endpoints/{self._name}/invocations")
+            self._say(f"  {flower} -> [bold]{species}[/]")
+        self._say(f"Predicted by POST {self._url}/endpoints/{self._name}/invocations")
 
     def tidy(self) -> None:
         self._sagemaker.delete_endpoint(EndpointName=self._name)
         self._sagemaker.delete_endpoint_config(EndpointConfigName=self._name)
         self._sagemaker.delete_model(ModelName=self._name)
-        self._console.print(
+        self._say(
             'Try next: [bold]modelyard serve[/], then [bold]eval "$(modelyard env)"[/] and your own boto3 script.'
         )
 
     def say_how_to_go_on(self) -> None:
-        self._console.print(
+        self._say(
             f"The server goes on at {self._url}. Try next:\n"
             f"  modelyard logs {self._name} --data-dir {self._data_dir}\n"
             f"  modelyard endpoints list --data-dir {self._data_dir}\n"

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from modelyard.base.errors import NotFound
 from modelyard.core.identity.service import KeyService
 
-_LIFETIME = 7 * 86_400.0
-
 
 class JobSessions:
     """Thread-safe. ``url`` is where a job reaches this server."""
@@ -21,10 +19,10 @@ class JobSessions:
         self._url = url
         self._region = region
 
-    def issue(self, principal: str, job_id: str) -> Mapping[str, str]:
+    def issue(self, principal: str, attempt_id: str, lifetime: float) -> Mapping[str, str]:
         """The variables of a session with the rights of ``principal``; none when that key is gone."""
         try:
-            session = self._keys.session(principal, _LIFETIME, owner=job_id)
+            session = self._keys.session(principal, lifetime, owner=attempt_id)
         except NotFound:
             return {}
         return {
@@ -36,5 +34,5 @@ class JobSessions:
             "AWS_REGION": self._region,
         }
 
-    def revoke(self, job_id: str) -> None:
-        self._keys.end_sessions(job_id)
+    def revoke(self, attempt_id: str) -> None:
+        self._keys.end_sessions(attempt_id)

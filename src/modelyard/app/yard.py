@@ -14,7 +14,13 @@ from modelyard.app.house import House
 from modelyard.app.http import Door
 from modelyard.app.loops import Loop
 from modelyard.core.deployments.ports import Routes
+from modelyard.dialects.aws.iam.operations import iam_service
+from modelyard.dialects.aws.logs.operations import logs_service
+from modelyard.dialects.aws.logs.sources import EndpointLogs, JobLogs
 from modelyard.dialects.aws.protocol.dispatch import AwsDispatcher
+from modelyard.dialects.aws.s3.routes import S3Dialect
+from modelyard.dialects.aws.sts.operations import sts_service
+from modelyard.dialects.sagemaker.hold import Holds
 from modelyard.dialects.sagemaker.routes import sagemaker_service
 from modelyard.dialects.sagemaker.services import SageMakerServices
 from modelyard.runners.process.pool import ProcessPool
@@ -46,20 +52,13 @@ class Yard:
 
     def _doors(self) -> tuple[Door, ...]:
         house, settings = self.house, self.house.settings
-        services = SageMakerServices(
-            jobs=house.jobs,
-            models=house.models,
-            tags=house.tags,
-            deployments=house.deployments,
-            notebooks=house.notebooks,
-            lifecycle_configs=house.lifecycle_configs,
-            inputs=house.inputs,
-            clock=house.clock,
-            default_role=settings.default_role,
-            describe_hold=settings.describe_hold,
-        )
-        dispatcher = AwsDispatcher(
-            services=(sagemaker_service(services),),
+        aws = AwsDispatcher(
+            services=(
+                sagemaker_service(self._sagemaker()),
+                sts_service(house.keys, house.roles),
+                iam_service(house.roles),
+                logs_service((JobLogs(house.jobs), EndpointLogs(house.deployments))),
+            ),
             lookup=house.keys.lookup,
             clock=house.clock,
             ids=house.ids,
@@ -67,4 +66,19 @@ class Yard:
             executor=self._threads,
             body_limit=settings.control_body,
         )
-        return (dispatcher,)
+        s3 = S3Dialect(house.artifacts, house.keys.lookup, house.clock, settings.account_id, settings.region)
+        return (aws, s3)
+
+    def _sagemaker(self) -> SageMakerServices:
+        house = self.house
+        return SageMakerServices(
+            jobs=house.jobs,
+            models=house.models,
+            tags=house.tags,
+            deployments=house.deployments,
+            notebooks=house.notebooks,
+            lifecycle_configs=house.lifecycle_configs,
+            inputs=house.inputs,
+            holds=Holds(house.settings.describe_hold, house.clock),
+            default_role=house.settings.default_role,
+        )
