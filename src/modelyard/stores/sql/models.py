@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, delete, insert, select
+from sqlalchemy import RowMapping, Select, bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from modelyard.base.errors import AlreadyExists
@@ -13,8 +13,12 @@ from modelyard.base.paging import Listing, Page
 from modelyard.core.models.model import Model, ModelContainer
 from modelyard.stores.sql.database import Database
 from modelyard.stores.sql.listing import page
+from modelyard.stores.sql.remembered import Remembered
 from modelyard.stores.sql.tables.models import models
 from modelyard.stores.sql.tags import remove_tags, write_tags
+
+_BY_ID = select(models).where(models.c.id == bindparam("value"))
+_BY_NAME = select(models).where(models.c.folded == bindparam("value"))
 
 
 class SqlModelTable:
@@ -22,6 +26,7 @@ class SqlModelTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._remembered = Remembered(database)
 
     def add(self, model: Model, tags: Mapping[str, str]) -> None:
         try:
@@ -32,24 +37,30 @@ class SqlModelTable:
             raise AlreadyExists(kind="model", name=model.name) from error
 
     def get(self, model_id: str) -> Model | None:
-        return self._one(models.c.id == model_id)
+        return self._one(_BY_ID, model_id)
 
     def find(self, name: str) -> Model | None:
-        return self._one(models.c.folded == name.casefold())
+        return self._one(_BY_NAME, name.casefold())
 
     def list(self, listing: Listing) -> Page[Model]:
-        with self._database.read() as connection:
-            return page(connection, models, listing, _model)
+        return self._remembered.get(listing, lambda: self._page(listing))
 
     def remove(self, model_id: str) -> bool:
         with self._database.write() as connection:
             remove_tags(connection, model_id)
             return bool(connection.execute(delete(models).where(models.c.id == model_id)).rowcount)
 
-    def _one(self, condition: ColumnElement[bool]) -> Model | None:
+    def _one(self, query: Select[Any], value: str) -> Model | None:
+        return self._remembered.get((query is _BY_ID, value), lambda: self._read(query, value))
+
+    def _read(self, query: Select[Any], value: str) -> Model | None:
         with self._database.read() as connection:
-            row = connection.execute(select(models).where(condition)).mappings().first()
+            row = connection.execute(query, {"value": value}).mappings().first()
             return _model(row) if row is not None else None
+
+    def _page(self, listing: Listing) -> Page[Model]:
+        with self._database.read() as connection:
+            return page(connection, models, listing, _model)
 
 
 def _row(model: Model) -> dict[str, Any]:
