@@ -65,13 +65,13 @@ class FakeSessions:
     valid: set[str] = field(default_factory=set)
     issued: list[tuple[str, str]] = field(default_factory=list)
 
-    def issue(self, principal: str, job_id: str) -> Mapping[str, str]:
-        self.issued.append((principal, job_id))
-        self.valid.add(job_id)
-        return {"AWS_ACCESS_KEY_ID": f"ASIA-{job_id}"}
+    def issue(self, principal: str, attempt_id: str, lifetime: float) -> Mapping[str, str]:
+        self.issued.append((principal, attempt_id))
+        self.valid.add(attempt_id)
+        return {"AWS_ACCESS_KEY_ID": f"ASIA-{attempt_id}"}
 
-    def revoke(self, job_id: str) -> None:
-        self.valid.discard(job_id)
+    def revoke(self, attempt_id: str) -> None:
+        self.valid.discard(attempt_id)
 
 
 class InlineExecutor(Executor):

@@ -6,7 +6,7 @@ and writes what came of it. Everything here may be cut off at any point and begu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from modelyard.core.jobs.model import Job
 from modelyard.core.jobs.ports import Attempt, Collected, Environments, Runner, SessionIssuer, StagedJob, Staging
 from modelyard.core.jobs.scheduling import Capacity, share
 from modelyard.core.jobs.table import AttemptRecord
+
+AFTERWARDS = 60.0
+"""Seconds that credentials stay valid past deadline and grace, should nobody end them before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,12 @@ class AttemptWork:
         (folder / "log").mkdir(exist_ok=True)
         log = folder / "log" / f"{job.spec.resources.hosts[0]}.log"
         interpreter = self.environments.prepare(environment, staged.requirements, log)
-        secrets = self._credentials(job)
+        ends = outcomes.deadline(job, self.clock.now())
+        secrets = self._credentials(job, record, ends)
         if may_start():
-            self.runner.start(self._attempt(job, record, staged, interpreter, secrets))
+            self.runner.start(self._attempt(job, record, staged, interpreter, secrets, ends))
+        else:
+            self.sessions.revoke(record.id)
 
     def collect(self, job: Job, record: AttemptRecord) -> Collected:
         """Store what an ended attempt left."""
@@ -58,19 +64,26 @@ class AttemptWork:
         """Store the checkpoints of a running attempt."""
         self.staging.sync_checkpoints(job, self.folders.attempt(job.id, record.number))
 
-    def tidy(self, job: Job) -> None:
-        """Free what the attempts of an ended job hold, and end its credentials."""
-        self.sessions.revoke(job.id)
-        for number in range(1, job.attempt + 1):
-            self.runner.remove(self.folders.attempt(job.id, number))
+    def tidy(self, job_id: str, records: Iterable[AttemptRecord]) -> None:
+        """Free what the attempts of an ended job hold, and end their credentials."""
+        for record in records:
+            self.sessions.revoke(record.id)
+            self.runner.remove(self.folders.attempt(job_id, record.number))
 
-    def _credentials(self, job: Job) -> Mapping[str, str]:
+    def _credentials(self, job: Job, record: AttemptRecord, ends: float) -> Mapping[str, str]:
         if not job.spec.network or job.spec.principal is None:
             return {}
-        return self.sessions.issue(job.spec.principal, job.id)
+        lifetime = ends + job.spec.stop_grace + AFTERWARDS - self.clock.now()
+        return self.sessions.issue(job.spec.principal, record.id, lifetime)
 
     def _attempt(
-        self, job: Job, record: AttemptRecord, staged: StagedJob, interpreter: Path, secrets: Mapping[str, str]
+        self,
+        job: Job,
+        record: AttemptRecord,
+        staged: StagedJob,
+        interpreter: Path,
+        secrets: Mapping[str, str],
+        ends: float,
     ) -> Attempt:
         part = share(self.capacity, job.spec.resources)
         return Attempt(
@@ -84,7 +97,7 @@ class AttemptWork:
             secrets=secrets,
             cpus=part.cpus,
             memory=part.memory,
-            deadline=outcomes.deadline(job, self.clock.now()),
+            deadline=ends,
             grace=job.spec.stop_grace,
             network=job.spec.network,
             readable=(*staged.readable, interpreter.parent.parent),

@@ -194,10 +194,8 @@ class JobController:
 
     def _tidy(self, job_id: str) -> None:
         try:
-            self._work.tidy(self._table.get(job_id))
+            self._work.tidy(job_id, self._table.attempts(job_id))
             self._table.mark_tidy(job_id)
-        except NotFound:
-            return  # deleted meanwhile, its folder with it
         except (ModelyardError, OSError) as error:
             self._on_error(job_id, error)
 

@@ -104,6 +104,8 @@ class Mover:
         if seen.state == "running":
             return self._running(held, attempt, seen)
         if seen.state == "lost":
+            if held.job.state == JobState.STARTING and seen.started is not None:
+                return self._advance(held, _training(seen))
             losses = 1 + sum(past.outcome == "lost" for past in self._table.attempts(held.job.id))
             return self._advance(held, outcomes.lost(held.job, losses))
         if seen.state == "exited":

@@ -129,13 +129,13 @@ class Staging(Protocol):
 
 
 class SessionIssuer(Protocol):
-    """Credentials of a running job. ``issue`` answers the variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...)
-    that the job reaches the server with; asked again it answers valid ones again. ``revoke`` ends them all and
-    may be called again."""
+    """Credentials of a running attempt. ``issue`` answers the variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...)
+    that the job reaches the server with for at most ``lifetime`` seconds; asked again it answers valid ones again.
+    ``revoke`` ends all that the attempt was given and may be called again."""
 
-    def issue(self, principal: str, job_id: str) -> Mapping[str, str]: ...
+    def issue(self, principal: str, attempt_id: str, lifetime: float) -> Mapping[str, str]: ...
 
-    def revoke(self, job_id: str) -> None: ...
+    def revoke(self, attempt_id: str) -> None: ...
 
 
 class Inputs(Protocol):

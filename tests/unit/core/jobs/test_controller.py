@@ -28,7 +28,7 @@ def test_a_job_passes_through_the_phases_in_order(world: World) -> None:
 def test_what_the_attempt_held_is_freed_and_its_credentials_end(world: World) -> None:
     job = world.create("fit")
     world.run(world.controller())
-    assert world.sessions.issued == [("AKIA1", job.id)]
+    assert world.sessions.issued == [("AKIA1", world.table.attempts(job.id)[0].id)]
     assert world.sessions.valid == set()
     assert world.runner.removed == [world.folders.attempt(job.id, 1)]
     assert world.table.untidy(10, world.clock.now() + 1) == ()

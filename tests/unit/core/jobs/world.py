@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.base.clock import SteppedClock
-from modelyard.base.ids import RandomIds
+from modelyard.base.ids import CountedIds
 from modelyard.core.jobs.attempts import AttemptWork
 from modelyard.core.jobs.changes import JobChanges
 from modelyard.core.jobs.controller import JobController, Pace
@@ -48,7 +48,7 @@ class World:
     """One table, one machine, any number of controllers."""
 
     def __init__(self, folder: Path, capacity: Capacity = MACHINE, scripts: dict[str, Script] | None = None):
-        self.clock = SteppedClock()
+        self.clock, self.ids = SteppedClock(), CountedIds()
         self.database = Database(f"sqlite:///{folder / 'catalogue.db'}")
         self.table = SqlJobTable(self.database, self.clock)
         self.scripts: dict[str, Script] = scripts or {}
@@ -58,7 +58,7 @@ class World:
         self.folders = JobFolders(folder / "jobs")
         self.changes = JobChanges()
         self.capacity = capacity
-        self.service = JobService(self.table, self.folders, self.environments, RandomIds(), self.changes)
+        self.service = JobService(self.table, self.folders, self.environments, self.ids, self.changes)
 
     def script(self, attempt: Attempt) -> Script:
         return self.scripts.get(f"{self.names[attempt.job_id]}/{attempt.number}") or self.scripts.get(
@@ -88,7 +88,7 @@ class World:
         return JobController(
             table or self.table,
             work or self.work(),
-            RandomIds(),
+            self.ids,
             self.clock,
             self.changes,
             executor or InlineExecutor(),
