@@ -17,6 +17,8 @@ from modelyard.core.deployments.ports import Routes
 from modelyard.dialects.aws.iam.operations import iam_service
 from modelyard.dialects.aws.logs.operations import logs_service
 from modelyard.dialects.aws.logs.sources import EndpointLogs, JobLogs
+from modelyard.dialects.aws.monitoring.operations import monitoring_service
+from modelyard.dialects.aws.monitoring.sources import JobMetrics
 from modelyard.dialects.aws.protocol.dispatch import AwsDispatcher
 from modelyard.dialects.aws.s3.routes import S3Dialect
 from modelyard.dialects.aws.sts.operations import sts_service
@@ -58,6 +60,7 @@ class Yard:
                 sts_service(house.keys, house.roles),
                 iam_service(house.roles),
                 logs_service((JobLogs(house.jobs), EndpointLogs(house.deployments))),
+                monitoring_service(JobMetrics(house.jobs)),
             ),
             lookup=house.keys.lookup,
             clock=house.clock,
