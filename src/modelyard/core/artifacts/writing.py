@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -41,6 +42,35 @@ class WriteLimits:
 DEFAULT_LIMITS = WriteLimits()
 
 
+_BESIDE = 128 << 10
+_HASHING = ThreadPoolExecutor(max_workers=8, thread_name_prefix="md5")
+
+
+class _Md5:
+    """MD5, the slowest step of a write, computed beside it: a large piece is hashed while it is written."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._running: Future[None] | None = None
+
+    def update(self, data: bytes | memoryview) -> None:
+        """``data`` must not change afterwards."""
+        self._wait()
+        if len(data) < _BESIDE:
+            self._md5.update(data)
+        else:
+            self._running = _HASHING.submit(self._md5.update, data)
+
+    def hexdigest(self) -> str:
+        self._wait()
+        return self._md5.hexdigest()
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()
+            self._running = None
+
+
 class Incoming(Generic[T]):
     """One write. Used by one thread at a time; leaving it as a context manager undoes what was not committed."""
 
@@ -56,7 +86,7 @@ class Incoming(Generic[T]):
         self._expected = expected
         self._writer: BlobWriter | None = None
         self._held: list[bytes] = []
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._md5 = _Md5()
         self._done = False
         self.size = 0
         if expected is not None:
