@@ -136,8 +136,9 @@ class Checks:
             words = f"Member must satisfy regular expression pattern: {pattern}"
             rules.append(Rule(_matching(match, limits.get("max")), words))
         if choices := limits.get("enum"):
-            accepted = frozenset((*choices, *self._overlay.enums.get(shape.name, ())))
-            rules.append(Rule(accepted.__contains__, f"Member must satisfy enum value set: [{', '.join(choices)}]"))
+            accepted = (*choices, *self._overlay.enums.get(shape.name, ()))
+            words = f"Member must satisfy enum value set: [{', '.join(accepted)}]"
+            rules.append(Rule(frozenset(accepted).__contains__, words))
         return tuple(rules)
 
 

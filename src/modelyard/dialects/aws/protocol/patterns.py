@@ -18,6 +18,7 @@ from itertools import groupby
 logger = logging.getLogger(__name__)
 
 LINEAR = {
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9]){0,39}?": r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?",
     r"https://([.\-_a-zA-Z0-9]+/?){3,1016}": r"https://(?=(?:/?[.\-_a-zA-Z0-9]){3})(?:[.\-_a-zA-Z0-9]/?)+",
 }
 """Patterns whose nested repeats backtrack exponentially, and what matches the same without."""
