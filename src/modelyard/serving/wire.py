@@ -9,12 +9,13 @@ Owns these bytes and the worker's blocking loop. Refuses to know what a payload 
 
 from __future__ import annotations
 
-import json
 import select
 import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import orjson
 
 _COUNT = struct.Struct("<I")
 _ITEM = struct.Struct("<III")
@@ -56,7 +57,7 @@ Raw = tuple[int, bytes, bytes]
 
 def encode_meta(meta: Mapping[str, str]) -> bytes:
     """The bytes of an item's meta; nothing for an empty one."""
-    return json.dumps(dict(meta), separators=(",", ":")).encode() if meta else b""
+    return orjson.dumps(dict(meta)) if meta else b""
 
 
 def decode_meta(raw: bytes) -> dict[str, str]:
@@ -64,8 +65,8 @@ def decode_meta(raw: bytes) -> dict[str, str]:
     if not raw:
         return {}
     try:
-        meta = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        meta = orjson.loads(raw)
+    except ValueError as error:
         raise BadFrame(f"an item's meta is not JSON: {error}") from error
     if not isinstance(meta, dict) or not all(isinstance(value, str) for value in meta.values()):
         raise BadFrame("an item's meta is not an object of strings")

@@ -192,6 +192,8 @@ class Invocation:
     meta: Mapping[str, str] = field(default_factory=dict)
     signed: bool = True
     """Whether the dialect demands a SigV4 signature; False: anonymous where the server allows it."""
+    service: str = "sagemaker"
+    """The service in the scope of a signature."""
 
 
 @dataclass(frozen=True, slots=True)
