@@ -23,6 +23,7 @@ from modelyard.edge.http import Request, Response
 OPERATIONS = (buckets, listing, objects, subresources, uploads)
 """The modules whose operations are registered by being imported."""
 
+_DRAINED = 1 << 20
 _OWNER_HEADERS = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner")
 
 
@@ -45,11 +46,11 @@ class S3Dialect:
         try:
             response = await self._answer(request)
         except SignatureRefused as refused:
-            response = self._refusal(request, from_fault(refused, request), request_id)
+            response = await self._refusal(request, from_fault(refused, request), request_id)
         except ModelyardError as error:
-            response = self._refusal(request, from_core(error), request_id)
+            response = await self._refusal(request, from_core(error), request_id)
         except S3Error as error:
-            response = self._refusal(request, error, request_id)
+            response = await self._refusal(request, error, request_id)
         response.headers = (*response.headers, ("x-amz-request-id", request_id))
         return response
 
@@ -68,11 +69,22 @@ class S3Dialect:
             S3Call(request, self._artifacts, self._owner, caller.region, bucket, key, caller.framing)
         )
 
-    def _refusal(self, request: Request, error: S3Error, request_id: str) -> Response:
+    async def _refusal(self, request: Request, error: S3Error, request_id: str) -> Response:
         if request.method == "HEAD" or error.status == 304:
             return Response(error.status, error.headers)
-        headers = (("content-type", "application/xml"), *error.headers)
+        headers = (("content-type", "application/xml"), *error.headers, *await _rest_of_body(request))
         return Response(error.status, headers, error.body(request.path, request_id))
+
+
+async def _rest_of_body(request: Request) -> tuple[tuple[str, str], ...]:
+    """Take the rest of a body that is refused, so that the next request on the connection is understood; when it is
+    long, the header that ends the connection instead."""
+    length = request.header("content-length", "0")
+    if "transfer-encoding" in request.by_name or not length.isdigit() or int(length) > _DRAINED:
+        return (("connection", "close"),)
+    async for _ in request.chunks:
+        pass
+    return ()
 
 
 def _address(raw_path: str) -> tuple[str, str]:
