@@ -114,14 +114,16 @@ class _Serving:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._signalled)
         self._front = Front(self._settings, self._layout)
-        await asyncio.to_thread(self._front.start)
         try:
+            _, self._yard = await asyncio.gather(
+                asyncio.to_thread(self._front.start), asyncio.to_thread(self._open_yard)
+            )
             return await self._with_front()
         finally:
             await asyncio.to_thread(self._front.stop)
 
     async def _with_front(self) -> int:
-        self._yard = await asyncio.to_thread(self._open_yard)
+        self._front.attach(self._yard.house)
         self._doors = Doors(())
         self._open_doors()
         listener = listen_unix(self._layout.server_socket)
@@ -146,7 +148,6 @@ class _Serving:
     def _open_yard(self) -> Yard:
         house = open_house(self._settings)
         default_key(house)
-        self._front.attach(house)
         return Yard(house, self._front.routes, self._url)
 
     def _open_doors(self) -> None:
