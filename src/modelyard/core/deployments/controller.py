@@ -167,24 +167,36 @@ class DeploymentController:
         )
 
     def _reconcile(self, endpoint: Endpoint, workers: list[Worker], memory: _Memory) -> bool:
+        """Look without a lease; if there is something to do, take the lease, look again, and do it."""
         facts = self._facts(endpoint, workers, memory)
         decision = decide(endpoint, workers, facts, self._ids.new_id)
         for plan in decision.stage:
             self._stage(endpoint, plan, memory)
+        started = [worker for worker in workers if worker.state is WorkerState.STARTING]
+        unlaunched = [worker for worker in started if facts.observed[worker.id].state == "absent"]
+        if unlaunched or decision.workers or decision.endpoint != endpoint:
+            self._act(endpoint, memory)
+            return True
+        staging = any(not staging.future.done() for staging in memory.staging.values())
+        return bool(started) or staging or bool(decision.stage)
+
+    def _act(self, seen: Endpoint, memory: _Memory) -> None:
+        lease = self._lease(seen, memory)
+        endpoint = self._table.get(seen.id)
+        if endpoint is None:
+            return
+        workers = self._table.workers(endpoint.id)
+        decision = decide(endpoint, workers, self._facts(endpoint, workers, memory), self._ids.new_id)
         if decision.workers or decision.endpoint != endpoint:
-            lease = self._lease(endpoint, memory)
             self._table.write(decision.endpoint, decision.workers, lease)
             self._count_deaths(decision.died, memory)
-            if decision.endpoint != endpoint:
-                self._changes.notify()
-        live = {worker.id: worker for worker in (*workers, *decision.workers)}.values()
-        started = [worker for worker in live if worker.state is WorkerState.STARTING]
-        for worker in started:
-            if self._observe(worker, memory).state == "absent":
-                self._launch(decision.endpoint, worker, memory)
-        return bool(started or decision.workers or decision.stage) or any(
-            not staging.future.done() for staging in memory.staging.values()
-        )
+            self._changes.notify()
+        for worker in {worker.id: worker for worker in (*workers, *decision.workers)}.values():
+            if worker.state is not WorkerState.STARTING or self._observe(worker, memory).state != "absent":
+                continue
+            if lease.until <= self._clock.now():
+                raise LeaseLost(kind="endpoint", name=endpoint.name, token=lease.token)
+            self._launch(decision.endpoint, worker, memory)
 
     def _facts(self, endpoint: Endpoint, workers: Iterable[Worker], memory: _Memory) -> Facts:
         now = self._clock.now()
@@ -251,7 +263,8 @@ class DeploymentController:
             memory.broken[worker.id] = _reason(error)
 
     def _publish(self, endpoints: Iterable[Endpoint], workers: Iterable[Worker]) -> None:
-        routes = tuple(self._route(endpoint, workers) for endpoint in endpoints)
+        known = (endpoint for endpoint in endpoints if endpoint.state is not EndpointState.DELETING)
+        routes = tuple(self._route(endpoint, workers) for endpoint in known)
         if routes != self._published:
             self._routes.publish(routes)
             self._published = routes
@@ -290,7 +303,10 @@ class DeploymentController:
         state = self._pool.observe(place).state
         if state in ("starting", "ready") or (state == "absent" and place.exists()):
             hurry = bool(worker.reason) or state == "starting" or endpoint.state is EndpointState.FAILED
-            self._pool.stop(place, 0.0 if hurry else self._grace)
+            try:
+                self._pool.stop(place, 0.0 if hurry else self._grace)
+            except FileNotFoundError:
+                return True
             return False
         return True
 
@@ -325,28 +341,37 @@ class DeploymentController:
         if self._swept is not None and now - self._swept < _SWEEP_SECONDS:
             return
         self._swept = now
+        folders = [path for path in self._folder.iterdir() if path.is_dir()] if self._folder.is_dir() else []
         known = {endpoint.id: endpoint for endpoint in self._table.all()}
-        for folder in self._folder.iterdir() if self._folder.is_dir() else ():
-            if folder.name in known:
-                self._sweep_models(folder, known[folder.name])
-            else:
-                self._sweep_stranger(folder)
+        for folder in folders:
+            endpoint = known.get(folder.name)
+            workers = self._table.workers(folder.name)
+            live = {worker.id for worker in workers if worker.state is not WorkerState.GONE}
+            ended = self._sweep_workers(folder, live)
+            if endpoint is not None:
+                generations = {worker.generation for worker in workers if worker.id in live}
+                self._sweep_models(folder, endpoint, generations)
+            elif ended:
+                shutil.rmtree(folder, ignore_errors=True)
 
-    def _sweep_stranger(self, folder: Path) -> None:
+    def _sweep_workers(self, folder: Path, live: set[str]) -> bool:
+        """End workers that no row knows (their starter was overtaken); whether none of them is alive."""
         ended = True
-        for place in (child for child in folder.iterdir() if (child / "worker.json").exists()):
+        for place in (path for path in folder.iterdir() if (path / "worker.json").exists()):
+            if place.name in live:
+                continue
             if self._pool.observe(place).state in ("starting", "ready"):
                 self._pool.stop(place, 0.0)
                 ended = False
-        if ended:
-            shutil.rmtree(folder, ignore_errors=True)
+            else:
+                self._pool.remove(place)
+        return ended
 
-    def _sweep_models(self, folder: Path, endpoint: Endpoint) -> None:
+    def _sweep_models(self, folder: Path, endpoint: Endpoint, generations: set[int]) -> None:
         memory = self._memory.get(endpoint.id, _Memory())
         if any(not staging.future.done() for staging in memory.staging.values()):
             return
-        used = {plan.generation for plan in (endpoint.plan, endpoint.target) if plan is not None}
-        used |= {w.generation for w in self._table.workers(endpoint.id) if w.state is not WorkerState.GONE}
+        used = generations | {plan.generation for plan in (endpoint.plan, endpoint.target) if plan is not None}
         for staged in (folder / "models").iterdir() if (folder / "models").is_dir() else ():
             generation = staged.name.partition("-")[0]
             if not generation.isdigit() or int(generation) not in used:
