@@ -50,14 +50,17 @@ class S3Call:
     def header(self, name: str) -> str:
         return self.request.header(name)
 
-    async def body(self) -> bytes:
-        """A small body, verified."""
-        return await take_bytes(self.request, stated(self.request, self.framing), DOCUMENT_LIMIT)
+    async def body(self, checksums: bool = True) -> bytes:
+        """A small body, verified; ``checksums`` says whether those in the headers are the body's."""
+        said = stated(self.request, self.framing)
+        if not checksums:
+            said.checksums.clear()
+        return await take_bytes(self.request, said, DOCUMENT_LIMIT)
 
-    async def document(self, root: str) -> Element:
+    async def document(self, root: str, checksums: bool = True) -> Element:
         """An XML body whose root element has that name. Raises S3Error."""
         try:
-            element = read(await self.body())
+            element = read(await self.body(checksums))
         except BadXml:
             raise S3Error("MalformedXML") from None
         if element.name != root:

@@ -115,7 +115,7 @@ class S3Error(Exception):
     ) -> None:
         self.code = code
         self.message = message or _MESSAGES.get(code, code)
-        self.status = status or _STATUSES.get(code, 404)
+        self.status = status or _STATUSES.get(code) or (404 if code.startswith("NoSuch") or "NotFound" in code else 400)
         self.headers = headers
         self.fields = fields
         super().__init__(f"{code}: {self.message}")

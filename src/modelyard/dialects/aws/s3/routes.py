@@ -23,7 +23,7 @@ from modelyard.edge.http import Request, Response
 OPERATIONS = (buckets, listing, objects, subresources, uploads)
 """The modules whose operations are registered by being imported."""
 
-_DRAINED = 1 << 20
+_DRAINED = 16 << 20
 _OWNER_HEADERS = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner")
 
 
