@@ -39,6 +39,7 @@ def guard(box: Box, parent: int, status: int, release: int, passed: tuple[int, .
     if command == 0:
         _become(box, passed, here)
     code = _watch(command, told, supervisor)
+    os.write(status, json.dumps({"exit-code": code}).encode() + b"\n")
     _end_all()
     os._exit(code)
 

@@ -51,7 +51,8 @@ class RunningBox:
         self._release = release
 
     def wait_made(self) -> None:
-        """Return when the sandbox stands and waits. Raises Refused with what it said when it does not."""
+        """Return when the sandbox's first process is there, which waits before the command. Raises Refused with what
+        was said when there is none; a later failure shows in ``has_run``."""
         text = self._read_status()
         if not text:
             raise Refused(f"the sandbox of {self.box.name} could not be made: {self._said() or 'it ended at once'}")
@@ -123,6 +124,12 @@ class RunningBox:
             poller.poll(10_000)
         self.code = code if code >= 0 else 128 - code
         return self.code
+
+    def has_run(self) -> bool:
+        """After ``reap``: whether the sandbox was made to the end, so that the command had its turn."""
+        with contextlib.suppress(BlockingIOError):
+            return b"exit-code" in os.read(self._status, 4096)
+        return False
 
 
 def _inner_pid(pid: int) -> str | None:

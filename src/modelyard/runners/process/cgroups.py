@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _V1 = ("memory", "pids", "cpu")
+_OURS = "modelyard"
 _MOST_WEIGHT = 10_000
 
 
@@ -49,12 +50,15 @@ def remove_folder(folder: str) -> None:
     for _ in range(50):
         try:
             Path(folder).rmdir()
+            break
         except FileNotFoundError:
-            return
+            break
         except OSError:
             time.sleep(0.02)
-        else:
-            return
+    parent = Path(folder).parent
+    if parent.name == _OURS:
+        with contextlib.suppress(OSError):
+            parent.rmdir()
 
 
 def make(name: str, memory: int, processes: int, weight: float) -> Cgroup | None:
@@ -66,7 +70,7 @@ def make(name: str, memory: int, processes: int, weight: float) -> Cgroup | None
     for controller in _V1:
         if controller in mounts:
             parent = _place(mounts[controller], memberships.get(controller, "/"))
-            folder = parent / "modelyard" / name
+            folder = parent / _OURS / name
             if _make_v1(controller, folder, memory, processes, weight):
                 folders.append((controller, str(folder)))
     if not folders and "" in mounts:
@@ -98,14 +102,14 @@ def _memberships() -> dict[str, str]:
 def _place(mount: str, membership: str) -> Path:
     """Below the group this process is in, so that outer limits hold; a container may not see that path."""
     own = Path(mount) / membership.lstrip("/")
-    if own.parent.name == "modelyard":
+    if own.parent.name == _OURS:
         own = own.parent.parent
     return own if own.is_dir() else Path(mount)
 
 
 def _make_v1(controller: str, folder: Path, memory: int, processes: int, weight: float) -> bool:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folders(folder)
         if controller == "memory":
             (folder / "memory.limit_in_bytes").write_text(str(memory))
             with contextlib.suppress(OSError):
@@ -119,6 +123,15 @@ def _make_v1(controller: str, folder: Path, memory: int, processes: int, weight:
     return True
 
 
+def _make_folders(folder: Path) -> None:
+    """Also while another supervisor removes the outer one, which was empty."""
+    for _ in range(20):
+        with contextlib.suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+    raise FileNotFoundError(folder)
+
+
 def _make_v2(
     mount: Path, membership: str, name: str, memory: int, processes: int, weight: float
 ) -> list[tuple[str, str]]:
@@ -126,7 +139,7 @@ def _make_v2(
     for parent in (own, *own.parents):
         if parent != mount and mount not in parent.parents:
             break
-        folder = parent / f"modelyard-{name}"
+        folder = parent / f"{_OURS}-{name}"
         try:
             _enable(parent)
             folder.mkdir(exist_ok=True)

@@ -23,6 +23,7 @@ class LineLog:
         self._room = cap - os.fstat(self._file).st_size
         self._clock = clock
         self._rest = b""
+        self._latest = b""
         self._last = 0
         self.dropped = 0
         self.full = False
@@ -36,6 +37,10 @@ class LineLog:
             pieces.append(head)
         self._write(pieces)
 
+    def last(self) -> str:
+        """The last line with anything in it."""
+        return self._latest.decode(errors="replace").strip()
+
     def end(self, disk: Disk) -> None:
         """Write what came without a newline; on disk when this returns."""
         if self._rest:
@@ -46,6 +51,7 @@ class LineLog:
     def _write(self, lines: list[bytes]) -> None:
         self._last = max(self._last, int(self._clock.now() * 1000))
         stamp = b"%d\t" % self._last
+        self._latest = next((line for line in reversed(lines) if line.strip()), self._latest)
         kept: list[bytes] = []
         for line in lines:
             size = len(stamp) + len(line) + 1

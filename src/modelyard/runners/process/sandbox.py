@@ -86,7 +86,7 @@ def arguments(box: Box, binds: Sequence[Bind], content: Mapping[str, int]) -> li
     options += _system(box.hidden)
     for name, descriptor in content.items():
         options += ["--ro-bind-data", str(descriptor), f"/etc/{name}"]
-    options += ["--proc", "/proc", "--dev", "/dev", "--size", memory, "--tmpfs", "/dev/shm"]  # noqa: S108
+    options += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--size", memory, "--tmpfs", "/dev/shm"]  # noqa: S108
     options += ["--symlink", "/tmp", "/var/tmp"]  # noqa: S108
     if not any(bind.target == "/tmp" for bind in binds):  # noqa: S108
         options += ["--size", memory, "--tmpfs", "/tmp"]  # noqa: S108

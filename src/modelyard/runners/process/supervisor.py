@@ -29,6 +29,7 @@ from modelyard.runners.process.spec import Spec
 _CHUNK = 1 << 16
 _MEMORY_WATCH = 0.25
 _SERVER_WATCH = 30.0
+_FOLDER_WATCH = 5.0
 _SIBLING_GRACE = 10.0
 _DRAIN = 1.0
 _LINK_WAIT = 0.5
@@ -50,12 +51,14 @@ def supervise(spec: Spec, disk: Disk, clock: Clock, launched: Callable[[], None]
     launched()
     run = _Run(spec, disk, clock, wake)
     try:
-        record = run.go()
+        record = {"started": at, **run.go()}
     except (boxes.Refused, OSError, ValueError) as error:
         run.abandon()
-        record = {"code": None, "reason": getattr(error, "reason", "refused"), "message": str(error), "hosts": {}}
-    record |= {"started": at, "ended": clock.now(), "dropped_lines": run.finish_logs()}
-    write_durably(disk, folder / records.EXIT, json.dumps(record).encode())
+        reason = getattr(error, "reason", "refused")
+        record = {"started": None, "code": None, "reason": reason, "message": str(error), "hosts": {}}
+    record |= {"ended": clock.now(), "dropped_lines": run.finish_logs()}
+    with contextlib.suppress(FileNotFoundError):  # deleted under us: nobody is left to tell
+        write_durably(disk, folder / records.EXIT, json.dumps(record).encode())
     with contextlib.suppress(OSError):
         (folder / records.WAKE).unlink()
     os.close(lock)
@@ -80,6 +83,7 @@ class _Run:
         self._server_seen = time.monotonic()
         self._next_memory = time.monotonic() + _MEMORY_WATCH
         self._next_server = time.monotonic() + min(_SERVER_WATCH, spec.patience / 4 or _SERVER_WATCH)
+        self._next_folder = time.monotonic() + _FOLDER_WATCH
         self._poller = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
 
@@ -188,6 +192,8 @@ class _Run:
         code = box.reap()
         self._drain(index)
         group = self._groups[index]
+        if code and self._kill_at is None and not box.has_run():
+            raise boxes.Refused(f"the sandbox of {box.box.name} could not be made: {self._logs[index].last()}")
         if code and self._failed is None:
             self._failed = box
             if group is not None and group.memory_kills() and self._reason is None:
@@ -230,7 +236,7 @@ class _Run:
 
     def _timeout(self) -> float:
         now = time.monotonic()
-        times = [self._next_server if self._spec.patience else now + 60]
+        times = [self._next_folder, self._next_server]
         if self._watches_memory():
             times.append(self._next_memory)
         if self._kill_at is not None:
@@ -252,9 +258,14 @@ class _Run:
         if self._watches_memory() and now >= self._next_memory:
             self._next_memory = now + _MEMORY_WATCH
             self._look_at_memory()
-        if self._spec.patience and now >= self._next_server:
-            self._next_server = now + min(_SERVER_WATCH, self._spec.patience / 4)
-            self._look_at_server(now)
+        if now >= self._next_folder:
+            self._next_folder = now + _FOLDER_WATCH
+            if not self._folder.exists():
+                self._end_all(0)
+        if now >= self._next_server:
+            self._next_server = now + min(_SERVER_WATCH, self._spec.patience / 4 or _SERVER_WATCH)
+            if self._spec.patience:
+                self._look_at_server(now)
 
     def _watches_memory(self) -> bool:
         return any(group is None or not group.has("memory") for group in self._groups)
