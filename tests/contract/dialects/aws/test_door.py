@@ -9,7 +9,9 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
@@ -19,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from modelyard.base.errors import Conflict, LeaseLost, NotFound
 from modelyard.core.identity.model import Credential
+from modelyard.dialects import aws
 from modelyard.dialects.aws.protocol import AwsError, AwsService, Call
 from tests.contract.dialects.aws.door import ACCOUNT, KEY, Door, lookup_one, opened
 
@@ -372,3 +375,19 @@ def test_every_wire_of_an_error_is_read_by_its_client(door: Door) -> None:
     ):
         with pytest.raises(ClientError, match="UnknownOperationException"):
             getattr(door.client(client), call)()
+
+
+def test_the_readmes_example_serves() -> None:
+    text = (Path(aws.__file__).parent / "README.md").read_text()
+    example = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(example, names)
+    with opened([names["service"]]) as door:
+        assert door.client("logs").describe_log_groups()["logGroups"] == []
+
+
+def test_a_message_with_characters_that_xml_lacks_is_still_xml(door: Door) -> None:
+    body = b"Action=Bad%00%EF%BF%BE%3C%26name&Version=2011-06-15"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    status, _headers, answer = send(door, body, "", "sts", headers=form)
+    assert (status, ElementTree.fromstring(answer)[0][1].text) == (400, "UnknownOperationException")

@@ -12,6 +12,7 @@ from botocore.serialize import create_serializer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from modelyard.dialects.aws.protocol import AwsError, cbor
 from modelyard.dialects.aws.protocol.models import service_model
 from modelyard.dialects.aws.protocol.service import Operation, Overlay
 from modelyard.dialects.aws.protocol.wires import CborWire, Codec, JsonWire, QueryWire, Wire
@@ -81,3 +82,33 @@ def test_every_operation_compiles(service: str, protocol: str) -> None:
     model = service_model(service)
     for name in model.operation_names:
         codec(WIRES[service, protocol], model.operation_model(name))
+
+
+@settings(max_examples=500, deadline=None)
+@given(data=st.binary(max_size=64))
+def test_any_bytes_are_cbor_or_refused(data: bytes) -> None:
+    try:
+        value = cbor.loads(data)
+    except cbor.CborError:
+        return
+    cbor.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x9f" * 100_000, b"\x81" * 100_000, b"\xc1" * 100_000, b"\x9b" + b"\xff" * 8, b"\x7f\x61", b"\xff", b"\x00\x00"],
+)
+def test_hostile_cbor_is_refused(data: bytes) -> None:
+    with pytest.raises(cbor.CborError):
+        cbor.loads(data)
+
+
+@CASES
+@PROPERTY
+@given(data=st.data())
+def test_any_body_is_read_or_refused(service: str, protocol: str, data: st.DataObject) -> None:
+    operation = drawn_operation(data, service)
+    try:
+        codec(WIRES[service, protocol], operation).decode(data.draw(st.binary(max_size=64) | st.text().map(str.encode)))
+    except AwsError as error:
+        assert error.status == 400

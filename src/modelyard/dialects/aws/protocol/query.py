@@ -6,6 +6,7 @@ and depth, so that a form cannot grow a tree larger than itself by much.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from html import escape
@@ -20,6 +21,7 @@ from modelyard.dialects.aws.protocol.outputs import Writers, epoch, json_writers
 
 _MOST_NAMES = 10_000
 _DEEPEST = 16
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 Node = dict[str, Any]
 """A name's own value under ``""`` and the names below it."""
 
@@ -172,5 +174,5 @@ def _element(name: str, value: Any, shape: Shape) -> str:
 
 
 def _text(value: str) -> str:
-    """Text as XML 1.0 can hold it; other control characters have no form there."""
-    return "".join(c if c >= " " or c in "\t\n\r" else "?" for c in escape(value, quote=False))
+    """Text as XML 1.0 can hold it; what has no form there becomes a question mark."""
+    return _NOT_IN_XML.sub("?", escape(value, quote=False))
