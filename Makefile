@@ -8,7 +8,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-.PHONY: install format lint types imports unit contract e2e fault check
+.PHONY: install format lint types imports unit contract e2e fault clients check
 install: $(VENV)/.installed
 format: install
 	$(BIN)/ruff format .
@@ -28,4 +28,10 @@ e2e: install
 	$(BIN)/pytest -q tests/e2e
 fault: install
 	$(BIN)/pytest -q tests/fault
+.clients/%/.made: tests/clients/%.txt
+	test -x .clients/$*/bin/python || $(PYTHON) -m venv .clients/$*
+	.clients/$*/bin/pip install -q -r $<
+	touch $@
+clients: install $(patsubst tests/clients/%.txt,.clients/%/.made,$(wildcard tests/clients/*.txt))
+	$(BIN)/pytest -q tests/clients
 check: lint types imports unit contract
