@@ -165,7 +165,7 @@ class AwsDispatcher:
             return ready
         operation = route.service.operations.get(route.operation) if route.service else None
         if route.service is None or operation is None:
-            asked = f"{route.named}:{route.operation}"
+            asked = f"{route.service.name if route.service else route.named}:{route.operation}"
             logger.warning("an operation that Modelyard lacks was asked for: %r (request %s)", asked[:200], request_id)
             raise AwsError("UnknownOperationException", f"Modelyard does not have the operation {asked[:200]}")
         amended = operation.overlay.required or operation.overlay.enums
