@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelyard.base.clock import SteppedClock
 from modelyard.base.disk import RealDisk
-from modelyard.base.errors import Invalid, NotFound
+from modelyard.base.errors import Conflict, Invalid, NotFound
 from modelyard.base.ids import CountedIds
 from modelyard.core.deployments.changes import Changes
 from modelyard.core.deployments.controller import DeploymentController
@@ -59,6 +59,8 @@ class FakePool:
             self.states[folder] = WorkerObservation("dead")
 
     def remove(self, folder: Path) -> None:
+        if self.observe(folder).state in ("starting", "ready"):
+            raise Conflict(what="it still runs")
         self.states.pop(folder, None)
         if folder.is_dir():
             for path in folder.iterdir():
