@@ -136,12 +136,19 @@ class ArtifactService:
         check_key(key)
         if not owner:
             self.check_writable(bucket)
-        self.head_bucket(bucket)
+        if size is None or size > self._limits.inline:
+            # A large upload into nowhere is refused before it is sent; a small one when it is written.
+            self.head_bucket(bucket)
 
         def finish(writer: ObjectWriter, content: Content, checksums: Checksums, condition: Condition) -> StoredObject:
             now, generation = self._clock.now(), self._ids.new_id()
             made = StoredObject(bucket, key, generation, writer.size, writer.etag, now, properties, checksums)
-            self._pins.discard(self._catalogue.put(made, content, condition))
+            try:
+                freed = self._catalogue.put(made, content, condition)
+            except NotFound:
+                self.head_bucket(bucket)
+                freed = self._catalogue.put(made, content, condition)
+            self._pins.discard(freed)
             return made
 
         name = f"s3://{bucket}/{key}"
