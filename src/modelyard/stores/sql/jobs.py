@@ -232,7 +232,7 @@ class SqlJobTable:
         now = self._now(connection)
         if not (has_token(row, lease) and has_time(row, now)):
             raise LeaseLost(kind="job", name=row["name"], token=lease.token)
-        if row["stop_requested"] != change.decided_on:
+        if not knows_of_stop(row, change):
             raise Superseded(name=row["name"])
         states.check(row["name"], JobState(row["state"]), change.state, change.phase)
         ends = change.state in states.TERMINAL
@@ -256,6 +256,11 @@ def has_token(row: RowMapping, lease: Lease) -> bool:
 def has_time(row: RowMapping, now: float) -> bool:
     """The lease has not expired."""
     return bool(row["lease_expires"] is not None and row["lease_expires"] > now)
+
+
+def knows_of_stop(row: RowMapping, change: Change) -> bool:
+    """What was decided knew whether a stop had been asked for."""
+    return bool(row["stop_requested"] == change.decided_on)
 
 
 def _found(value: T | None, name: str) -> T:
