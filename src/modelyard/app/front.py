@@ -15,6 +15,8 @@ import sys
 import uvloop
 
 from modelyard.base.clock import SystemClock
+from modelyard.core.deployments.ports import InvocationHead, Refusal, WireAnswer
+from modelyard.dialects.aws.refusals import refuse as refuse_aws
 from modelyard.dialects.sagemaker.invoke import SageMakerCodec
 from modelyard.edge.front import plain_refusal
 from modelyard.edge.launch import FrontOptions
@@ -36,7 +38,11 @@ def main() -> int:
             os.close(arguments.ready_fd)
 
     codecs = (SageMakerCodec(options.account, options.region),)
-    return uvloop.run(run_front(options, codecs, plain_refusal, SystemClock(), say))
+    return uvloop.run(run_front(options, codecs, _refuse, SystemClock(), say))
+
+
+def _refuse(head: InvocationHead | None, refusal: Refusal) -> WireAnswer:
+    return refuse_aws(head, refusal) or plain_refusal(head, refusal)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Composition alone; what it does is runners/process/supervisor.py.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -33,7 +34,8 @@ def main(handed: int, claim: int) -> None:
 
 
 def _say(claim: int) -> None:
-    os.write(claim, b"1")
+    with contextlib.suppress(BrokenPipeError):  # whoever launched us is dead; we carry on
+        os.write(claim, b"1")
     os.close(claim)
 
 

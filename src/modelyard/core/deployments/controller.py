@@ -33,9 +33,8 @@ from modelyard.core.deployments.ports import (
     WorkerObservation,
     WorkerPool,
 )
-from modelyard.core.deployments.reconcile import Facts, decide
+from modelyard.core.deployments.reconcile import Facts, decide, plan_to_route
 from modelyard.core.deployments.staging import ModelStaging, StagedVariant
-from modelyard.core.deployments.states import ANSWERING
 
 LEASE_SECONDS = 3.0
 BUSY_PAUSE = 0.02
@@ -74,6 +73,8 @@ class _Memory:
     broken: dict[str, str] = field(default_factory=dict)
     """Workers that could not be launched, and why."""
     lease: Lease | None = None
+    routed: int | None = None
+    """The generation that the front asks."""
 
 
 _Act = Callable[[Endpoint, list[Worker], _Memory], bool]
@@ -123,7 +124,7 @@ class DeploymentController:
         """One pass over all endpoints; the seconds after which the next is due (a change makes it due at once)."""
         busy = self._for_each(self._table.all(), self._table.workers(), self._reconcile)
         workers, endpoints = self._table.workers(), self._table.all()
-        self._publish(endpoints, workers)
+        busy |= self._publish(endpoints, workers)
         busy |= self._for_each(endpoints, workers, self._end_leaving)
         self._sweep()
         return BUSY_PAUSE if busy else IDLE_PAUSE
@@ -207,6 +208,7 @@ class DeploymentController:
             staged=self._staged(endpoint, memory, now),
             held=frozenset(variant for variant, deaths in memory.deaths.items() if deaths.until > now),
             load_timeout=self._load_timeout,
+            routed=memory.routed,
         )
 
     def _observe(self, worker: Worker, memory: _Memory) -> WorkerObservation:
@@ -262,25 +264,35 @@ class DeploymentController:
         except (ModelyardError, OSError) as error:
             memory.broken[worker.id] = _reason(error)
 
-    def _publish(self, endpoints: Iterable[Endpoint], workers: Iterable[Worker]) -> None:
-        known = (endpoint for endpoint in endpoints if endpoint.state is not EndpointState.DELETING)
-        routes = tuple(self._route(endpoint, workers) for endpoint in known)
-        if routes != self._published:
+    def _publish(self, endpoints: Iterable[Endpoint], workers: Iterable[Worker]) -> bool:
+        """Tell the front who answers; whether there was news."""
+        plans: dict[str, Plan | None] = {}
+        routes: list[Route] = []
+        for endpoint in endpoints:
+            if endpoint.state is not EndpointState.DELETING:
+                mine = [worker for worker in workers if worker.endpoint_id == endpoint.id]
+                plans[endpoint.id] = plan_to_route(endpoint, mine)
+                routes.append(self._route(endpoint, plans[endpoint.id], mine))
+        changed = tuple(routes) != self._published
+        if changed:
             self._routes.publish(routes)
-            self._published = routes
+            self._published = tuple(routes)
+        for endpoint_id, plan in plans.items():
+            self._memory.setdefault(endpoint_id, _Memory()).routed = plan.generation if plan is not None else None
+        return changed
 
-    def _route(self, endpoint: Endpoint, workers: Iterable[Worker]) -> Route:
+    def _route(self, endpoint: Endpoint, plan: Plan | None, workers: Iterable[Worker]) -> Route:
         variants: list[VariantRoute] = []
-        if endpoint.plan is not None and endpoint.state in ANSWERING:
-            for variant in endpoint.plan.variants:
-                sockets = tuple(
-                    str(self._launcher.socket(self._place(worker)))
-                    for worker in workers
-                    if worker.endpoint_id == endpoint.id
-                    and worker.state is WorkerState.READY
-                    and (worker.generation, worker.variant) == (endpoint.plan.generation, variant.name)
-                )
-                variants.append(VariantRoute(variant.name, variant.weight, sockets))
+        if plan is None:
+            return Route(endpoint.name, endpoint.id, ())
+        for variant in plan.variants:
+            sockets = tuple(
+                str(self._launcher.socket(self._place(worker)))
+                for worker in workers
+                if worker.state is WorkerState.READY
+                and (worker.generation, worker.variant) == (plan.generation, variant.name)
+            )
+            variants.append(VariantRoute(variant.name, variant.weight, sockets))
         return Route(endpoint.name, endpoint.id, tuple(variants))
 
     def _end_leaving(self, endpoint: Endpoint, workers: list[Worker], memory: _Memory) -> bool:

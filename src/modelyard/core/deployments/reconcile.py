@@ -7,6 +7,7 @@ controller that dies between any two steps is followed by one that goes on.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -23,13 +24,14 @@ _REASON_LIMIT = 1024
 class Facts:
     """What the controller sees now. ``staged`` by generation: None when its files are ready, else why they
     cannot be; a generation that is missing is still being staged. ``held``: variants whose workers died too
-    often lately to be started again now."""
+    often lately to be started again now. ``routed``: the generation that the front asks, None: none yet."""
 
     now: float
     observed: Mapping[str, WorkerObservation]
     staged: Mapping[int, str | None]
     held: frozenset[str] = frozenset()
     load_timeout: float = 600
+    routed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,17 @@ def decide(endpoint: Endpoint, workers: Iterable[Worker], facts: Facts, new_id: 
         stage=tuple(pass_.unstaged.values()),
         died=tuple(pass_.died),
     )
+
+
+def plan_to_route(endpoint: Endpoint, workers: Iterable[Worker]) -> Plan | None:
+    """The plan whose workers the front shall ask: the target as soon as all its workers are ready, so that nobody is
+    told of an endpoint that serves before the front knows it; else the plan that serves."""
+    target = endpoint.target
+    if target is not None and endpoint.state in (_S.STARTING, _S.UPDATING):
+        ready = Counter(w.variant for w in workers if w.state is _W.READY and w.generation == target.generation)
+        if all(ready[variant.name] >= variant.count for variant in target.variants):
+            return target
+    return endpoint.plan if endpoint.state in ANSWERING else None
 
 
 @dataclass(slots=True)
@@ -105,7 +118,8 @@ class _Pass:
             staged = target.generation in self.facts.staged
             if self.endpoint.state is _S.BUILDING and staged:
                 self._to(_S.STARTING)
-            if self.endpoint.state in (_S.STARTING, _S.UPDATING) and self._answers(target):
+            answers = plan_to_route(self.endpoint, self.workers.values()) is target
+            if answers and self.facts.routed == target.generation:
                 self._to(_S.SERVING, plan=target, target=None, config_name=target.config_name)
         leaving = any(worker.state is _W.LEAVING for worker in self.workers.values())
         if endpoint.state is _S.ROLLING_BACK and not leaving:
@@ -153,12 +167,6 @@ class _Pass:
             if worker.generation == generation and worker.variant == variant and worker.state in (_W.STARTING, _W.READY)
         ]
         return sorted(mine, key=lambda worker: (worker.state is not _W.READY, worker.created, worker.id))
-
-    def _answers(self, plan: Plan) -> bool:
-        def ready(variant: str) -> int:
-            return sum(worker.state is _W.READY for worker in self._live(plan.generation, variant))
-
-        return all(ready(variant.name) >= variant.count for variant in plan.variants)
 
     def _failure(self, target: Plan) -> str | None:
         reason = self.facts.staged.get(target.generation)
