@@ -116,6 +116,7 @@ class ClientConnection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_head = False
+        self._resuming = False
         self._head_size = 0
         self._advancing = False
         self._closing_since: float | None = None
@@ -187,15 +188,10 @@ class ClientConnection(asyncio.Protocol):
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                # No tunnel is open yet: what follows waits there, or is the next request if none will be.
                 data = data[upgrade.args[0] :]
-                self._parser = httptools.HttpRequestParser(self)
-                last = self._exchanges[-1] if self._exchanges else None
-                if last is not None and last.head.is_upgrade:
-                    if data:
-                        last.feed(data)
-                    self._pause("upgrade", True)
+                if self._wait_for_tunnel(data):
                     return
+                data = self._ignore_upgrade() + data
                 if data:
                     continue
             except httptools.HttpParserCallbackError:
@@ -205,9 +201,33 @@ class ClientConnection(asyncio.Protocol):
                 self._malformed(f"the request is not well-formed HTTP: {error}")
             return
 
+    def _wait_for_tunnel(self, data: bytes) -> bool:
+        """Whether the last request opens a tunnel if the server agrees; what follows it waits for that."""
+        last = self._exchanges[-1] if self._exchanges else None
+        if last is None or not last.head.is_upgrade:
+            return False
+        if data:
+            last.feed(data)
+        self._pause("upgrade", True)
+        return True
+
+    def _ignore_upgrade(self) -> bytes:
+        """Go on after a request that asked for a protocol we do not know. The parser took its body for that
+        protocol's: a head that states the same framing, unheard, makes the next parser read it as a body."""
+        self._parser = httptools.HttpRequestParser(self)
+        if self._current is None:
+            return b""
+        head = self._current.head
+        self._resuming = True
+        self._url, self._headers = b"", []
+        framing = b"transfer-encoding: chunked" if head.is_chunked else b"content-length: %d" % head.length
+        return b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n"
+
     # From the parser
 
     def on_message_begin(self) -> None:
+        if self._resuming:
+            return
         self._url = b""
         self._headers = []
         self._in_head = True
@@ -222,6 +242,9 @@ class ClientConnection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._resuming:
+            self._resuming = False
+            return
         self._in_head = False
         self._head_size = 0
         if self._closing_since is not None:
@@ -244,7 +267,10 @@ class ClientConnection(asyncio.Protocol):
             self._current.feed(data)
 
     def on_message_complete(self) -> None:
-        exchange, self._current = self._current, None
+        exchange = self._current
+        if exchange is not None and exchange.head.has_body and self._parser.should_upgrade():
+            return  # its body is still to come, see _ignore_upgrade
+        self._current = None
         if exchange is not None:
             exchange.complete = True
             exchange.end()

@@ -148,6 +148,7 @@ class FrontControl:
         with self._changed:
             if self._connection is connection:
                 self._connection = None
+                self._taken = 0
             self._changed.notify_all()
         connection.close()
 

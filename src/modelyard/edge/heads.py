@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from modelyard.core.deployments.ports import InvocationHead, Refusal, WireAnswer
 
-_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
+_HOP = frozenset({b"connection", b"http2-settings", b"keep-alive", b"proxy-connection"})
 _OWN = b"x-modelyard-front-"
 
 
@@ -36,9 +36,10 @@ class Head:
         connection = named.get(b"connection")
         tokens = connection.lower().replace(b" ", b"").split(b",") if connection is not None else ()
         self.keep_alive = b"close" not in tokens if self.modern else b"keep-alive" in tokens
-        self.is_upgrade = b"upgrade" in tokens and named.get(b"upgrade", b"").lower() == b"websocket"
         self.is_chunked = b"transfer-encoding" in named
         self.length = int(named.get(b"content-length", b"0") or b"0")
+        websocket = b"upgrade" in tokens and named.get(b"upgrade", b"").lower() == b"websocket"
+        self.is_upgrade = websocket and method == "GET" and not self.has_body
 
     @property
     def has_body(self) -> bool:

@@ -111,7 +111,7 @@ def request_from(scope: Scope, receive: Receive) -> Request:
     own: dict[str, str] = {}
     headers = []
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
         if name.startswith("x-modelyard-front-"):
             own[name[18:]] = value
         else:

@@ -78,7 +78,7 @@ class Prediction(Exchange):
         self.wants_continue = head.modern and head.named.get(b"expect", b"").lower() == b"100-continue"
         if head.length > limits.prediction_body:
             self._refuse("too_large", f"the body is longer than {limits.prediction_body} bytes")
-        elif endpoint.is_full(limits):
+        elif endpoint.is_full(limits, head.length):
             self._refuse("queue_full", "the endpoint has as many waiting requests as it takes; try again")
 
     # The request's way
@@ -92,7 +92,7 @@ class Prediction(Exchange):
         self._endpoint.waiting_bytes += len(data)
         if self.size > self._limits.prediction_body:
             self._refuse("too_large", f"the body is longer than {self._limits.prediction_body} bytes")
-        elif self._endpoint.waiting_bytes > self._limits.queue_bytes and self.head.is_chunked:
+        elif self._endpoint.waiting_bytes > self._limits.queue_bytes:
             self._refuse("queue_full", "the endpoint has as many waiting bytes as it takes; try again")
 
     def end(self) -> None:
@@ -122,7 +122,7 @@ class Prediction(Exchange):
         elif self.client.from_job:
             self._refuse("not_signed", "jobs must sign their requests")
             return
-        if self._endpoint.is_full(self._limits):
+        if self._endpoint.is_full(self._limits, 0):
             self._refuse("queue_full", "the endpoint has as many waiting requests as it takes; try again")
             return
         self._queue()

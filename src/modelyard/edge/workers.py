@@ -299,8 +299,9 @@ class Endpoint:
             return None
         return self.variants[self._weights[self._wheel.pick()][0]]
 
-    def is_full(self, limits: FrontLimits) -> bool:
-        return self.waiting >= limits.queue_requests or self.waiting_bytes >= limits.queue_bytes
+    def is_full(self, limits: FrontLimits, more: int) -> bool:
+        """Whether a request with ``more`` bytes still to be read is one too many."""
+        return self.waiting >= limits.queue_requests or self.waiting_bytes + more > limits.queue_bytes
 
     def put(self, variant: Variant, item: Item) -> None:
         """Queue an item; its bytes were counted while they were read."""

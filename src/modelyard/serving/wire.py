@@ -187,21 +187,23 @@ def serve(listener: socket.socket, handle: Handle, stop_fd: int) -> None:
     poll.register(listener, select.POLLIN)
     poll.register(stop_fd, select.POLLIN)
     fronts: dict[int, tuple[socket.socket, FrameParser]] = {}
-    while True:
-        ready = [fd for fd, _ in poll.poll()]
-        for fd in ready:
-            if fd == listener.fileno():
-                connection, _ = listener.accept()
-                connection.settimeout(FRONT_PATIENCE)
-                fronts[connection.fileno()] = (connection, FrameParser())
-                poll.register(connection, select.POLLIN)
-            elif fd in fronts and not _answer(*fronts[fd], handle):
-                poll.unregister(fd)
-                fronts.pop(fd)[0].close()
-        if stop_fd in ready and all(fd in (stop_fd, listener.fileno()) for fd in ready):
-            break
-    for connection, _ in fronts.values():
-        connection.close()
+    try:
+        while True:
+            ready = [fd for fd, _ in poll.poll()]
+            for fd in ready:
+                if fd == listener.fileno():
+                    connection, _ = listener.accept()
+                    connection.settimeout(FRONT_PATIENCE)
+                    fronts[connection.fileno()] = (connection, FrameParser())
+                    poll.register(connection, select.POLLIN)
+                elif fd in fronts and not _answer(*fronts[fd], handle):
+                    poll.unregister(fd)
+                    fronts.pop(fd)[0].close()
+            if stop_fd in ready and all(fd in (stop_fd, listener.fileno()) for fd in ready):
+                break
+    finally:
+        for connection, _ in fronts.values():
+            connection.close()
 
 
 def _answer(connection: socket.socket, parser: FrameParser, handle: Handle) -> bool:

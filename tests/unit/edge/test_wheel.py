@@ -17,7 +17,8 @@ def worst(sequence, weights, window=1000):
         for pick in sequence:
             before.append(before[-1] + (pick == index))
         exact = window * weight / total
-        most = max(most, max(abs(after - b - exact) for b, after in zip(before, before[window:], strict=False)))
+        off = [abs(after - b - exact) for b, after in zip(before, before[window:], strict=False)]
+        most = max(most, *off)
     return most
 
 
