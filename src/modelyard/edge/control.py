@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,14 +32,22 @@ class FrontControl:
     """Thread-safe. ``hung`` is called, in a thread of this object, with the endpoint's id and the socket of a worker
     that did not answer in time and must be replaced; it may be told of the same worker again."""
 
-    def __init__(self, run: Path, hung: Callable[[str, str], None], patience: float = 10.0) -> None:
+    def __init__(
+        self,
+        run: Path,
+        hung: Callable[[str, str], None],
+        patience: float = 10.0,
+        needed: Collection[str] = (),
+    ) -> None:
         """``run`` is the folder of front.sock and front.lock; ``patience``: seconds for a living front to take a
-        state."""
+        state; ``needed``: the parts of FrontState without which a front is told nothing yet. A front that answered
+        while the server was away goes on by what it knows until the new server knows as much."""
         self._path = run / "front.sock"
         self._lock = run / "front.lock"
         self._hung = hung
         self._patience = patience
         self._state = FrontState()
+        self._lacking = frozenset(needed)
         self._number = 0
         self._taken = 0
         self._connection: socket.socket | None = None
@@ -82,6 +90,9 @@ class FrontControl:
     def _push(self, **parts: object) -> None:
         with self._changed:
             self._state = replace(self._state, **parts)  # type: ignore[arg-type]
+            self._lacking -= parts.keys()
+            if self._lacking:
+                return
             self._number += 1
             number = self._number
             connection = self._connection

@@ -102,6 +102,9 @@ class Front:
         self._own_hosts: tuple[str, ...] = ()
         self._clients: set[ClientConnection] = set()
         self._room = _file_room()
+        self._peers = peers.Peers()
+        self._asked: list[tuple[ClientConnection, asyncio.Future[bool]]] = []
+        self._asking: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._checking: asyncio.TimerHandle | None = None
 
@@ -218,15 +221,34 @@ class Front:
         """Find out whether a job of ours sends what comes over this connection; None when that is known."""
         if client.from_job is not None:
             return None
-        return asyncio.get_running_loop().run_in_executor(None, self._look_up, client.peer, client.own)
+        answer = asyncio.get_running_loop().create_future()
+        self._asked.append((client, answer))
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._ask_peers())
+        return answer
 
-    def _look_up(self, peer: tuple[str, int], own: tuple[str, int]) -> bool:
+    async def _ask_peers(self) -> None:
+        """Look up all connections that were asked for meanwhile in one go, again and again until there are none."""
         try:
-            uids = self.state.access.sandbox_uids if self.state is not None else ()
-            return peers.is_local(peer[0]) and peers.is_from_job(peer, own, uids)
+            while self._asked:
+                asked, self._asked = self._asked, []
+                uids = self.state.access.sandbox_uids if self.state is not None else ()
+                pairs = [(client.peer, client.own) for client, _ in asked]
+                marks = await asyncio.get_running_loop().run_in_executor(None, self._look_up, pairs, uids)
+                for (_, answer), mark in zip(asked, marks, strict=True):
+                    if not answer.done():
+                        answer.set_result(mark)
+        finally:
+            self._asking = None
+
+    def _look_up(self, pairs: list[peers.Connection], uids: tuple[int, ...]) -> list[bool]:
+        try:
+            local = [pair for pair in pairs if peers.is_local(pair[0][0])]
+            marks = dict(zip(local, self._peers.are_from_jobs(local, uids), strict=True))
+            return [marks.get(pair, False) for pair in pairs]
         except (OSError, ValueError):
-            _log.exception("cannot find out who is behind %s", peer)
-            return True
+            _log.exception("cannot find out who is behind %s", pairs)
+            return [True] * len(pairs)
 
 
 def _file_room() -> int:

@@ -98,6 +98,18 @@ def test_without_a_front_publish_returns_at_once_and_the_next_front_gets_it(run,
     ear.close()
 
 
+def test_a_new_server_tells_a_living_front_nothing_until_it_knows_all_that_is_needed(run, ear):
+    control = FrontControl(run, lambda *what: None, needed=("credentials", "routes"))
+    control.start()
+    control.set_credentials([KEY])
+    control.configure(FrontLimits(queue_requests=5), Access())
+    assert not control.wait_taken(0.3)
+    assert ear.states == []
+    control.publish([ROUTE])
+    assert ear.states == [FrontState((ROUTE,), (KEY,), FrontLimits(queue_requests=5), Access())]
+    control.stop()
+
+
 def test_a_front_that_lives_but_does_not_take_it_is_an_error(run, told):
     lock = try_lock(run / "front.lock")
     control = FrontControl(run, lambda *what: None, patience=0.2)
