@@ -29,7 +29,8 @@ class Front:
         self._settings = settings
         self._house: House | None = None
         self._launcher = FrontLauncher(options)
-        self._control = FrontControl(layout.run, self._replace_hung)
+        needed = ("limits", "access", "credentials", "routes")
+        self._control = FrontControl(layout.run, self._replace_hung, needed=needed)
         self._keeper = Loop("front", self._keep, 0.2)
 
     @property
