@@ -35,6 +35,7 @@ from modelyard.stores.sql.segments import (
     write_segments,
 )
 from modelyard.stores.sql.tables.artifacts import buckets, objects, uploads
+from modelyard.stores.sql.together import Together
 from modelyard.stores.sql.uploads import SqlUploads, dump, load, prefix_range, remove_uploads
 
 _NOTHING: Freed = frozenset()
@@ -61,11 +62,20 @@ _EXISTING = (
 _DELETE = delete(objects).where(objects.c.bucket == bindparam("b"), objects.c.key == bindparam("k"))
 
 
+_INSERT = insert(objects)
+_UPDATE = (
+    update(objects)
+    .where(objects.c.bucket == bindparam("b"), objects.c.key == bindparam("k"))
+    .values({column.name: bindparam(column.name) for column in objects.columns if not column.primary_key})
+)
+
+
 class SqlCatalogue(SqlUploads):
     """Thread-safe through the database's own transactions."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, _replace)
+        self._together = Together(database)
 
     def add_bucket(self, bucket: Bucket) -> None:
         row = {"name": bucket.name, "region": bucket.region, "created": bucket.created, "tags": dump(bucket.tags)}
@@ -134,12 +144,14 @@ class SqlCatalogue(SqlUploads):
                 raise NotFound(kind="object", name=f"s3://{bucket}/{key}")
 
     def remove(self, bucket: str, key: str, condition: Condition) -> Freed:
-        with self._database.write() as connection:
+        def change(connection: Connection) -> Freed:
             existing = _existing(connection, bucket, key, condition)
             if existing is None:
                 return _NOTHING
             connection.execute(_DELETE, {"b": bucket, "k": key.encode()})
             return _NOTHING if existing.inline else remove_segments(connection, (existing.generation,))
+
+        return self._together.run(change)
 
     def remove_many(self, bucket: str, keys: Sequence[str]) -> Freed:
         generations: list[str] = []
@@ -169,12 +181,10 @@ class SqlCatalogue(SqlUploads):
         """The change in one transaction; again when another writer made the same key meanwhile."""
         for _ in range(_TRIES - 1):
             try:
-                with self._database.write() as connection:
-                    return change(connection)
+                return self._together.run(change)
             except IntegrityError:
                 continue
-        with self._database.write() as connection:
-            return change(connection)
+        return self._together.run(change)
 
 
 class _Existing:
@@ -203,13 +213,12 @@ def _existing(connection: Connection, bucket: str, key: str, condition: Conditio
 def _replace(connection: Connection, made: StoredObject, data: bytes | None, condition: Condition) -> Freed:
     """Put the object's row in place of what lies at its key; its segments are written already."""
     existing = _existing(connection, made.bucket, made.key, condition)
-    freed = _NOTHING
-    if existing is not None:
-        connection.execute(_DELETE, {"b": made.bucket, "k": made.key.encode()})
-        if not existing.inline:
-            freed = remove_segments(connection, (existing.generation,))
-    connection.execute(insert(objects), _row(made, data))
-    return freed
+    if existing is None:
+        connection.execute(_INSERT, _row(made, data))
+        return _NOTHING
+    row = _row(made, data)
+    connection.execute(_UPDATE, {"b": row.pop("bucket"), "k": row.pop("key")} | row)
+    return _NOTHING if existing.inline else remove_segments(connection, (existing.generation,))
 
 
 def _check_bucket(connection: Connection, name: str) -> None:

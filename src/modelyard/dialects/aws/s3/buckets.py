@@ -5,13 +5,12 @@ Follows https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html an
 
 from __future__ import annotations
 
-import asyncio
-
 from modelyard.base.errors import AlreadyExists
 from modelyard.core.artifacts.model import MODELS_BUCKET
 from modelyard.dialects.aws.s3.call import S3Call, empty, operation, xml
 from modelyard.dialects.aws.s3.errors import S3Error
 from modelyard.dialects.aws.s3.listing import owner_fields
+from modelyard.dialects.aws.s3.threads import in_thread
 from modelyard.dialects.aws.s3.translate import tag_fields, tags_of_document
 from modelyard.dialects.aws.s3.xml import BadXml, Element, Field, read, timestamp
 from modelyard.edge.http import Response
@@ -57,7 +56,7 @@ async def create_bucket(call: S3Call) -> Response:
     tags = root.find("Tags")
     pairs = Element("Tagging", [Element("TagSet", tags.children)]) if tags is not None else None
     try:
-        await asyncio.to_thread(
+        await in_thread(
             call.artifacts.create_bucket,
             call.bucket,
             "eu-west-1" if region == "EU" else region,
@@ -78,7 +77,7 @@ async def head_bucket(call: S3Call) -> Response:
 
 @operation("bucket", "DELETE")
 async def delete_bucket(call: S3Call) -> Response:
-    await asyncio.to_thread(call.artifacts.delete_bucket, call.bucket)
+    await in_thread(call.artifacts.delete_bucket, call.bucket)
     return empty(204)
 
 
@@ -103,13 +102,13 @@ async def get_bucket_tagging(call: S3Call) -> Response:
 @operation("bucket", "PUT", "tagging")
 async def put_bucket_tagging(call: S3Call) -> Response:
     tags = tags_of_document(await call.document("Tagging"), _TAGS)
-    await asyncio.to_thread(call.artifacts.tag_bucket, call.bucket, tags)
+    await in_thread(call.artifacts.tag_bucket, call.bucket, tags)
     return empty(204)
 
 
 @operation("bucket", "DELETE", "tagging")
 async def delete_bucket_tagging(call: S3Call) -> Response:
-    await asyncio.to_thread(call.artifacts.tag_bucket, call.bucket, {})
+    await in_thread(call.artifacts.tag_bucket, call.bucket, {})
     return empty(204)
 
 

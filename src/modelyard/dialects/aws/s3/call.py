@@ -100,18 +100,18 @@ def operation(level: Level, method: str, subresource: str = "") -> Callable[[Ope
     return register
 
 
-_UNSUPPORTED = (
+_UNSUPPORTED = frozenset((
     "torrent", "select", "restore", "legal-hold", "retention", "metadataTable", "metadataConfiguration", "session",
     "renameObject", "append", "annotation", "annotations", "abac",
-)  # fmt: skip
+))  # fmt: skip
 
 
 def find_operation(level: Level, method: str, query: Iterable[str]) -> Operation:
     """The operation that a request asks for. Raises S3Error when S3 or we have none."""
     names = frozenset(query)
-    subresource = next((name for name in _SUBRESOURCES if name in names), "")
+    subresource = next((name for name in _SUBRESOURCES if name in names), "") if names else ""
     found = _OPERATIONS.get((level, method, subresource))
-    if any(name in names for name in _UNSUPPORTED) or (found is None and subresource):
+    if not _UNSUPPORTED.isdisjoint(names) or (found is None and subresource):
         raise S3Error("NotImplemented")
     if found is None:
         raise S3Error("MethodNotAllowed", Method=method)

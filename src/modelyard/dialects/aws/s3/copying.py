@@ -5,7 +5,6 @@ Follows https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html and 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 
 from modelyard.core.artifacts.model import Checksums, Part, Properties, StoredObject, Upload
@@ -14,6 +13,7 @@ from modelyard.dialects.aws.s3.call import S3Call, xml
 from modelyard.dialects.aws.s3.checksums import ALGORITHMS, encode, new_hasher
 from modelyard.dialects.aws.s3.conditions import check_copy, source_range
 from modelyard.dialects.aws.s3.errors import S3Error
+from modelyard.dialects.aws.s3.threads import in_thread
 from modelyard.dialects.aws.s3.translate import (
     CONTENT_HEADERS,
     ECHOED_HEADERS,
@@ -34,7 +34,7 @@ _LARGEST = 5 << 30
 async def copy_object(call: S3Call) -> Response:
     """PutObject with a copy source."""
     refuse_unsupported(call.request)
-    made = await asyncio.to_thread(_copy, call)
+    made = await in_thread(_copy, call)
     fields = [("ETag", quoted(made.etag)), ("LastModified", timestamp(made.modified))]
     about = [*checksum_fields(made.checksums.values)]
     if about:
@@ -100,7 +100,7 @@ def _algorithm(call: S3Call) -> str:
 
 async def copy_part(call: S3Call, upload: Upload, number: int) -> Response:
     """UploadPart with a copy source."""
-    part = await asyncio.to_thread(_copy_part, call, upload, number)
+    part = await in_thread(_copy_part, call, upload, number)
     fields = [("ETag", quoted(part.etag)), ("LastModified", timestamp(part.modified))]
     return xml("CopyPartResult", [*fields, *checksum_fields(part.checksums)])
 

@@ -16,6 +16,7 @@ from modelyard.dialects.aws.s3.conditions import Selection, check_read, select
 from modelyard.dialects.aws.s3.copying import copy_object
 from modelyard.dialects.aws.s3.errors import S3Error
 from modelyard.dialects.aws.s3.payload import stated, take
+from modelyard.dialects.aws.s3.threads import in_thread
 from modelyard.dialects.aws.s3.translate import (
     checksum_fields,
     described,
@@ -94,7 +95,7 @@ async def put_object(call: S3Call) -> Response:
 @operation("object", "DELETE")
 async def delete_object(call: S3Call) -> Response:
     _check_version(call)
-    await asyncio.to_thread(call.artifacts.delete, call.bucket, call.key, write_condition(call.request))
+    await in_thread(call.artifacts.delete, call.bucket, call.key, write_condition(call.request))
     return empty(204)
 
 
@@ -107,13 +108,13 @@ async def get_object_tagging(call: S3Call) -> Response:
 @operation("object", "PUT", "tagging")
 async def put_object_tagging(call: S3Call) -> Response:
     tags = tags_of_document(await call.document("Tagging"))
-    await asyncio.to_thread(call.artifacts.tag, call.bucket, call.key, tags)
+    await in_thread(call.artifacts.tag, call.bucket, call.key, tags)
     return empty()
 
 
 @operation("object", "DELETE", "tagging")
 async def delete_object_tagging(call: S3Call) -> Response:
-    await asyncio.to_thread(call.artifacts.tag, call.bucket, call.key, {})
+    await in_thread(call.artifacts.tag, call.bucket, call.key, {})
     return empty(204)
 
 
@@ -149,7 +150,7 @@ async def delete_objects(call: S3Call) -> Response:
         raise S3Error("NotImplemented", "Conditions on single objects of DeleteObjects are not supported")
     if any(item.get("VersionId") not in (None, "", "null") for item in chosen):
         raise S3Error("NoSuchVersion")
-    await asyncio.to_thread(call.artifacts.delete_many, call.bucket, keys)
+    await in_thread(call.artifacts.delete_many, call.bucket, keys)
     quiet = root.get("Quiet") == "true"
     fields: list[Field] = [] if quiet else [("Deleted", [("Key", key)]) for key in keys]
     return xml("DeleteResult", fields)
@@ -158,10 +159,10 @@ async def delete_objects(call: S3Call) -> Response:
 async def _stream(reader: ObjectReader) -> AsyncIterator[bytes]:
     """The reader's bytes, read by threads, one piece ahead of what is sent; closes the reader."""
     pieces = iter(reader)
-    ahead = asyncio.ensure_future(asyncio.to_thread(next, pieces, b""))
+    ahead = asyncio.ensure_future(in_thread(next, pieces, b""))
     try:
         while piece := await ahead:
-            ahead = asyncio.ensure_future(asyncio.to_thread(next, pieces, b""))
+            ahead = asyncio.ensure_future(in_thread(next, pieces, b""))
             yield piece
     finally:
         await asyncio.wait((ahead,))

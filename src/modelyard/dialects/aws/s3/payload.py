@@ -20,6 +20,7 @@ from typing import Generic, Protocol, TypeVar
 from modelyard.dialects.aws.s3.checksums import HEADERS, Hasher, encode, is_valid, new_hasher
 from modelyard.dialects.aws.s3.chunked import ChunkedBody, ChunkVerifier
 from modelyard.dialects.aws.s3.errors import S3Error
+from modelyard.dialects.aws.s3.threads import in_thread
 from modelyard.edge.http import Request
 
 PIECE = 1 << 20
@@ -107,14 +108,14 @@ async def take(
     Both are called in threads. Raises S3Error; nothing that was written stays then.
     """
     if said.size is not None and said.size <= _SMALL:
-        return await asyncio.to_thread(_take_whole, await _gather(chunks, said), said, begin, commit)
-    sink = await asyncio.to_thread(lambda: _Sink(begin(), said))
+        return await in_thread(_take_whole, await _gather(chunks, said), said, begin, commit)
+    sink = await in_thread(lambda: _Sink(begin(), said))
     try:
         await _stream(chunks, sink)
-        return await asyncio.to_thread(sink.commit, commit)
+        return await in_thread(sink.commit, commit)
     except BaseException:
         # In a thread of its own, also when this task is being cancelled.
-        await asyncio.shield(asyncio.to_thread(sink.abort))
+        await asyncio.shield(in_thread(sink.abort))
         raise
 
 
@@ -252,13 +253,13 @@ async def _stream(chunks: AsyncIterator[bytes], sink: _Sink[W]) -> None:
             if size >= PIECE:
                 if working is not None:
                     await working
-                working = asyncio.ensure_future(asyncio.to_thread(sink.feed, b"".join(parts)))
+                working = asyncio.ensure_future(in_thread(sink.feed, b"".join(parts)))
                 parts, size = [], 0
     finally:
         if working is not None:
             await working
     if parts:
-        await asyncio.to_thread(sink.feed, b"".join(parts))
+        await in_thread(sink.feed, b"".join(parts))
 
 
 def _size(request: Request, framing: Framing) -> int | None:

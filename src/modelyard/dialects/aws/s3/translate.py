@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 from modelyard.core.artifacts.model import Checksums, Condition, Properties, StoredObject
@@ -75,7 +76,7 @@ def described(found: StoredObject, checksums: bool = False) -> Iterator[tuple[st
     """The headers that describe an object, its length left out."""
     headers = found.properties.headers
     yield "etag", quoted(found.etag)
-    yield "last-modified", formatdate(found.modified, usegmt=True)
+    yield "last-modified", _http_date(int(found.modified))
     yield "accept-ranges", "bytes"
     yield "content-type", headers.get("content-type", DEFAULT_TYPE)
     for name, value in headers.items():
@@ -87,6 +88,11 @@ def described(found: StoredObject, checksums: bool = False) -> Iterator[tuple[st
         yield "x-amz-tagging-count", str(len(found.properties.tags))
     if checksums:
         yield from checksum_headers(found.checksums)
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def checksum_headers(checksums: Checksums) -> Iterator[tuple[str, str]]:

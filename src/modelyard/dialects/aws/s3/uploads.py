@@ -5,7 +5,6 @@ Follows https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUploa
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from modelyard.base.errors import NotFound
@@ -18,6 +17,7 @@ from modelyard.dialects.aws.s3.copying import copy_part
 from modelyard.dialects.aws.s3.errors import S3Error
 from modelyard.dialects.aws.s3.listing import Encoder, owner_fields
 from modelyard.dialects.aws.s3.payload import Stated, stated, take
+from modelyard.dialects.aws.s3.threads import in_thread
 from modelyard.dialects.aws.s3.translate import (
     checksum_fields,
     checksum_headers,
@@ -36,7 +36,7 @@ async def create_multipart_upload(call: S3Call) -> Response:
     algorithm = call.header("x-amz-checksum-algorithm").upper() or None
     kind = _checksum_type(call.header("x-amz-checksum-type"), algorithm)
     about = properties(call.request)
-    upload = await asyncio.to_thread(call.artifacts.uploads.create, call.bucket, call.key, about, algorithm, kind)
+    upload = await in_thread(call.artifacts.uploads.create, call.bucket, call.key, about, algorithm, kind)
     headers = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)]
     return xml(
         "InitiateMultipartUploadResult",
@@ -69,7 +69,7 @@ async def upload_part(call: S3Call) -> Response:
 async def complete_multipart_upload(call: S3Call) -> Response:
     upload_id = call.query["uploadId"]
     chosen = _chosen(await call.document("CompleteMultipartUpload", checksums=False))
-    made = await asyncio.to_thread(_complete, call, upload_id, chosen)
+    made = await in_thread(_complete, call, upload_id, chosen)
     fields: list[Field] = [
         ("Location", f"{call.request.scheme}://{call.header('host')}/{call.bucket}/{call.key}"),
         ("Bucket", call.bucket),
@@ -89,7 +89,7 @@ async def abort_multipart_upload(call: S3Call) -> Response:
         uploads = call.artifacts.uploads
         uploads.abort(uploads.get(call.query["uploadId"], call.bucket, call.key))
 
-    await asyncio.to_thread(abort)
+    await in_thread(abort)
     return empty(204)
 
 
@@ -128,7 +128,7 @@ async def list_multipart_uploads(call: S3Call) -> Response:
     most = call.number("max-uploads", 1000, 1000)
     marker, id_marker = query.get("key-marker", ""), query.get("upload-id-marker", "")
     after = (marker, id_marker or "\x7f") if marker else ("", "")
-    found = await asyncio.to_thread(call.artifacts.uploads.list, call.bucket, prefix, after, most + 1)
+    found = await in_thread(call.artifacts.uploads.list, call.bucket, prefix, after, most + 1)
     shown, prefixes = _rolled(found[:most], prefix, delimiter)
     truncated = len(found) > most
     return xml(
