@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,15 +99,14 @@ class FrontControl:
             connection = self._connection
         if connection is not None:
             self._send(connection)
+        end = time.monotonic() + self._patience
         with self._changed:
-            waited = 0.0
             while self._taken < number and not self._ending.is_set():
                 if self._connection is None and not is_locked(self._lock):
                     return
-                if waited >= self._patience:
+                if time.monotonic() >= end:
                     raise Unavailable(what="the front does not take what the server tells it; see run/front.log")
                 self._changed.wait(PAUSE)
-                waited += PAUSE
 
     def _run(self) -> None:
         while not self._ending.is_set():

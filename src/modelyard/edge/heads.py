@@ -6,7 +6,6 @@ targets that are no path, a missing or second Host.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -32,7 +31,7 @@ class Head:
             lower = name.lower()
             named[lower] = named[lower] + b"," + value if lower in named else value
         self.named = named
-        self.view = InvocationHead(method, target.decode("latin-1"), LazyHeaders(self))
+        self.view = HeadView(method, target, named)
         connection = named.get(b"connection")
         tokens = connection.lower().replace(b" ", b"").split(b",") if connection is not None else ()
         self.keep_alive = b"close" not in tokens if self.modern else b"keep-alive" in tokens
@@ -80,7 +79,7 @@ class Head:
         if not found or scheme.lower() not in (b"http", b"https") or authority != self.named.get(b"host"):
             return Refusal("bad_request", "the request's target must be a path")
         self.target = slash + path or b"/"
-        self.view = InvocationHead(self.method, self.target.decode("latin-1"), LazyHeaders(self))
+        self.view = HeadView(self.method, self.target, self.named)
         return None
 
     def rebuilt(self, peer: str, from_job: bool) -> bytes:
@@ -102,33 +101,27 @@ class Head:
         return b"".join(parts)
 
 
-class LazyHeaders(Mapping[str, str]):
-    """A head's headers as text, made when first asked for."""
+class HeadView(InvocationHead):
+    """A head as codecs see it; its headers become text when first asked for, once."""
 
-    def __init__(self, head: Head) -> None:
-        self._head = head
-        self._text: dict[str, str] | None = None
+    __slots__ = ("_named", "_text")
 
-    def text(self) -> dict[str, str]:
-        if self._text is None:
-            named = self._head.named.items()
-            self._text = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in named}
-        return self._text
+    _named: dict[bytes, bytes]
+    _text: dict[str, str] | None
 
-    def __getitem__(self, name: str) -> str:
-        return self.text()[name]
+    def __init__(self, method: str, target: bytes, named: dict[bytes, bytes]) -> None:
+        object.__setattr__(self, "method", method)
+        object.__setattr__(self, "target", target.decode("latin-1"))
+        object.__setattr__(self, "_named", named)
+        object.__setattr__(self, "_text", None)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.text()
-
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        return self.text().get(name, default)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.text())
-
-    def __len__(self) -> int:
-        return len(self.text())
+    @property
+    def headers(self) -> dict[str, str]:
+        text = self._text
+        if text is None:
+            text = {name.decode("latin-1"): value.decode("latin-1").strip(" \t") for name, value in self._named.items()}
+            object.__setattr__(self, "_text", text)
+        return text
 
 
 def answer_bytes(answer: WireAnswer, head: Head | None, close: bool) -> bytes:

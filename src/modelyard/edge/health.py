@@ -82,6 +82,9 @@ class _Probe:
     def on_data(self, data: bytes, payload: list[bytes] | None) -> None:
         """Of no interest."""
 
+    def flush(self) -> None:
+        """Nothing is kept."""
+
     def on_end(self) -> None:
         self._health.heard(self._status)
 

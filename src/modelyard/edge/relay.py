@@ -42,6 +42,10 @@ class User(Protocol):
         """``data`` as it came; ``payload``: what is in it when it is chunked."""
         ...
 
+    def flush(self) -> None:
+        """No more of the bytes that held the head is to come now: what was kept back should go out."""
+        ...
+
     def on_end(self) -> None: ...
 
     def on_broken(self) -> None: ...
@@ -128,6 +132,8 @@ class ServerConnection(asyncio.Protocol):
                 self.tunnel(data[end:])
         elif self.user is not None:
             self._take_body(data[end:])
+            if self.user is not None:
+                self.user.flush()
 
     def _take_body(self, data: bytes) -> None:
         user = self.user
@@ -240,6 +246,8 @@ class Relay(Exchange):
         self._away = away
         self._mark = mark
         self._early: list[bytes] = []
+        self._kept = b""
+        """The response's head while its first bytes may still come with it."""
         self._server: ServerConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._blocked = False
@@ -314,14 +322,23 @@ class Relay(Exchange):
         if unframed or not self.complete or self.head.is_upgrade:
             self.head.keep_alive = False
         self.written = True
-        self.client.transport.write(head.for_client(not self.head.keep_alive, self.head.modern, self.more))
+        self._kept = head.for_client(not self.head.keep_alive, self.head.modern, self.more)
 
     def on_data(self, data: bytes, payload: list[bytes] | None) -> None:
         if payload is not None and not self.head.modern:
             data = b"".join(payload)
+        if self._kept:
+            # One write of head and first bytes costs half of two.
+            data, self._kept = self._kept + data, b""
         self.client.transport.write(data)
 
+    def flush(self) -> None:
+        if self._kept:
+            self.client.transport.write(self._kept)
+            self._kept = b""
+
     def on_end(self) -> None:
+        self.flush()
         self._server = None
         self.client.pause_reading(False)
         self.client.finish(self, close=not self.head.keep_alive)
@@ -404,3 +421,6 @@ class Tunnel:
 
     def on_data(self, data: bytes, payload: list[bytes] | None) -> None:
         """Never: ``_from_server`` takes the bytes."""
+
+    def flush(self) -> None:
+        """Never, likewise."""

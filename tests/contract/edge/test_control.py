@@ -110,6 +110,18 @@ def test_a_new_server_tells_a_living_front_nothing_until_it_knows_all_that_is_ne
     control.stop()
 
 
+def test_a_new_server_says_nothing_until_it_knows_all(run, ear):
+    """What an adopted front knows is not wiped by a server that has only begun to look."""
+    control = FrontControl(run, lambda *what: None, needed=("routes", "credentials"))
+    control.start()
+    control.configure(FrontLimits(), Access())
+    control.set_credentials([KEY])
+    assert not ear.states
+    control.publish([ROUTE])
+    assert ear.states == [FrontState((ROUTE,), (KEY,))]
+    control.stop()
+
+
 def test_a_front_that_lives_but_does_not_take_it_is_an_error(run, told):
     lock = try_lock(run / "front.lock")
     control = FrontControl(run, lambda *what: None, patience=0.2)
