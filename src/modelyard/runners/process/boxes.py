@@ -16,12 +16,14 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from modelyard.runners.process import bare, kernel, sandbox
+from modelyard.runners.process import bare, guard, kernel, sandbox
 from modelyard.runners.process.limits import Limits, descendants, step_back
 from modelyard.runners.process.sandbox import Bind, Box
 
 _STAGE = "/tmp"  # noqa: S108  (covered in the child's own mounts)
 _READY_WITHIN = 60.0
+NOT_MADE = 1
+"""Bubblewrap's exit code when it could not make the sandbox; a command may answer it as well (see ``has_run``)."""
 
 
 class Refused(Exception):
@@ -37,7 +39,8 @@ class Stopped(Refused):
 
 
 class RunningBox:
-    """A started sandbox. ``pid`` is our child, ``init`` the process whose end ends all others in it."""
+    """A started sandbox. ``pid`` is our child, its guard; ``init`` the process whose end ends all others in it (the
+    guard itself where there is no sandbox)."""
 
     def __init__(self, box: Box, pid: int, output: int, status: int, release: int) -> None:
         self.box = box
@@ -76,13 +79,15 @@ class RunningBox:
         return text
 
     def _said(self) -> str:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         text = b""
         with contextlib.suppress(BlockingIOError):
             while part := os.read(self.output, 4096):
                 text += part
         return text.decode(errors="replace").strip()[-1000:]
+
+    def waiting(self) -> int:
+        """Before ``release``: the process that waits for it, from which all others will descend."""
+        return self.init if self.init != self.pid else next(descendants(self.pid))
 
     def release(self) -> None:
         """Let the command run."""
@@ -106,18 +111,17 @@ class RunningBox:
 
     def kill(self) -> None:
         """End every process of the sandbox, at once. Safe when it has ended."""
-        target = self.init_pidfd if self.init != self.pid else None
         with contextlib.suppress(ProcessLookupError):
-            if target is not None:
-                signal.pidfd_send_signal(target, signal.SIGKILL)
+            if self.init != self.pid:
+                signal.pidfd_send_signal(self.init_pidfd, signal.SIGKILL)
             else:
-                signal.pidfd_send_signal(self.pidfd, signal.SIGUSR1)
+                signal.pidfd_send_signal(self.pidfd, guard.TELL)
 
     def reap(self) -> int:
-        """After ``pid`` has ended: its exit code, once nothing of the sandbox is alive any more."""
+        """After the guard has ended, and with it all others: the command's exit code."""
         _, status = os.waitpid(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        if self.init != self.pid:
+        if self.init != self.pid:  # the guard may have been killed itself
             self.kill()
             poller = select.poll()
             poller.register(self.init_pidfd, select.POLLIN)
@@ -140,33 +144,48 @@ def _inner_pid(pid: int) -> str | None:
     return None
 
 
-def start(box: Box, limits: Limits, bwrap: str, uid: int | None, passed: Mapping[str, int]) -> RunningBox:
-    """Fork a child that becomes ``box``. ``passed``: descriptors to hand in, by the variable that names each.
+def start(box: Box, limits: Limits, bwrap: str, uid: int | None, lock: int, passed: Mapping[str, int]) -> RunningBox:
+    """Fork a guard whose child becomes ``box``. ``bwrap`` empty: no sandbox. ``lock`` is kept open by the guard.
 
-    ``bwrap`` empty: no sandbox, only a guard that ends all that the command started.
+    ``passed``: descriptors to hand in, by the variable that names each.
     """
     box = box._replace(variables={**box.variables, **{name: str(fd) for name, fd in passed.items()}})
     output, their_output = os.pipe2(os.O_CLOEXEC)
     status, their_status = os.pipe2(os.O_CLOEXEC)
-    their_release, release = os.pipe2(os.O_CLOEXEC)
+    their_release, release = _gate()
     os.set_blocking(output, False)
     os.set_blocking(status, False)
-    parent = os.getpid()
+
+    def become() -> None:
+        _prepare(their_output, limits)
+        if bwrap:
+            _become(box, bwrap, uid, their_status, their_release, tuple(passed.values()))
+        else:
+            bare.become(box, their_status, their_release, tuple(passed.values()))
+
+    supervisor = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {guard.TELL})
     pid = os.fork()
     if pid == 0:
         try:
-            _prepare(their_output, limits)
-            if bwrap:
-                _become(box, bwrap, uid, parent, their_status, their_release, tuple(passed.values()))
-            else:
-                bare.guard(box, parent, their_status, their_release, tuple(passed.values()))
+            guard.guard(supervisor, lock, become)
         except BaseException as error:  # noqa: BLE001  (a forked child must never return)
             os.write(2, f"{type(error).__name__}: {error}\n".encode())
         finally:
-            os._exit(70)
+            os._exit(guard.FAILED)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {guard.TELL})
     for theirs in (their_output, their_status, their_release):
         os.close(theirs)
     return RunningBox(box, pid, output, status, release)
+
+
+def _gate() -> tuple[int, int]:
+    """A pipe on which one waits for a byte. The waiting end can write too, so that the death of who holds the other
+    is no end of file, which would count as the byte."""
+    waits, tells = os.pipe2(os.O_CLOEXEC)
+    both = os.open(f"/proc/self/fd/{waits}", os.O_RDWR | os.O_CLOEXEC)
+    os.close(waits)
+    return both, tells
 
 
 def _prepare(output: int, limits: Limits) -> None:
@@ -174,16 +193,13 @@ def _prepare(output: int, limits: Limits) -> None:
     os.dup2(nothing, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
     kernel.leave_keyring()
     step_back(limits)
 
 
-def _become(
-    box: Box, bwrap: str, uid: int | None, parent: int, status: int, release: int, passed: tuple[int, ...]
-) -> None:
+def _become(box: Box, bwrap: str, uid: int | None, status: int, release: int, passed: tuple[int, ...]) -> None:
+    guarding = os.getppid()
     binds: Sequence[Bind] = box.binds
     if uid is not None:
         bwrap, binds = _stage(bwrap, box.binds)
@@ -198,7 +214,7 @@ def _become(
     options += ["--json-status-fd", str(status), "--block-fd", str(release)]
     arguments = _memory_file("arguments", "\0".join(options).encode() + b"\0")
     keep_only((status, release, arguments, *content.values(), *passed))
-    kernel.die_with_parent(parent)
+    kernel.die_with_parent(guarding)
     os.execve(bwrap, ["bwrap", "--args", str(arguments), "--", *box.command], {})  # noqa: S606
 
 

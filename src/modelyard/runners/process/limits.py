@@ -33,14 +33,15 @@ class Limits(NamedTuple):
     """Scheduled behind whatever answers requests."""
 
 
-def bound(pid: int, limits: Limits, uid: int | None) -> None:
+def bound(pid: int, limits: Limits, uid: int | None, *, alone: bool) -> None:
     """Set the limits of a process before it starts others. Raises OSError when that failed.
 
-    Counting processes must begin inside the sandbox: set earlier, the limit would count those of all sandboxes.
-    ``uid``, the process's user, sets them, since root without CAP_SYS_RESOURCE may not.
+    ``alone``: it has a user namespace of its own, in which its processes are counted; elsewhere the bound would
+    count all that its user runs, and is not set. ``uid``, the process's user, sets them, since root without
+    CAP_SYS_RESOURCE may not.
     """
     if uid is None:
-        _bound(pid, limits)
+        _bound(pid, limits, alone)
         return
     child = os.fork()
     if child == 0:
@@ -49,7 +50,7 @@ def bound(pid: int, limits: Limits, uid: int | None) -> None:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-            _bound(pid, limits)
+            _bound(pid, limits, alone)
             code = 0
         finally:
             os._exit(code)
@@ -57,14 +58,15 @@ def bound(pid: int, limits: Limits, uid: int | None) -> None:
         raise OSError(errno.EPERM, f"the limits of process {pid} cannot be set")
 
 
-def _bound(pid: int, limits: Limits) -> None:
+def _bound(pid: int, limits: Limits, alone: bool) -> None:
     values = {
         resource.RLIMIT_AS: limits.memory + _ROOM,
         resource.RLIMIT_FSIZE: limits.file_bytes,
-        resource.RLIMIT_NPROC: limits.processes,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_CORE: 0,
     }
+    if alone:
+        values[resource.RLIMIT_NPROC] = limits.processes
     if limits.cpu_seconds is not None:
         values[resource.RLIMIT_CPU] = limits.cpu_seconds
     for kind, value in values.items():

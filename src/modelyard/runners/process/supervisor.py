@@ -22,7 +22,7 @@ from typing import Any
 
 from modelyard.base.clock import Clock
 from modelyard.base.disk import Disk, is_locked, listen_unix, write_durably
-from modelyard.runners.process import boxes, cgroups, kernel, limits, records
+from modelyard.runners.process import boxes, cgroups, guard, kernel, limits, records
 from modelyard.runners.process.lines import LineLog
 from modelyard.runners.process.spec import Spec
 
@@ -49,7 +49,7 @@ def supervise(spec: Spec, disk: Disk, clock: Clock, launched: Callable[[], None]
     if not records.make_started(disk, folder, at):
         return
     launched()
-    run = _Run(spec, disk, clock, wake)
+    run = _Run(spec, disk, clock, lock, wake)
     try:
         record = {"started": at, **run.go()}
     except (boxes.Refused, OSError, ValueError) as error:
@@ -67,11 +67,12 @@ def supervise(spec: Spec, disk: Disk, clock: Clock, launched: Callable[[], None]
 class _Run:
     """The sandboxes while they run. One thread, one loop over descriptors and timers."""
 
-    def __init__(self, spec: Spec, disk: Disk, clock: Clock, wake: int) -> None:
+    def __init__(self, spec: Spec, disk: Disk, clock: Clock, lock: int, wake: int) -> None:
         self._spec = spec
         self._disk = disk
         self._clock = clock
         self._folder = Path(spec.folder)
+        self._lock = lock
         self._wake = wake
         self._boxes: list[boxes.RunningBox] = []
         self._groups: list[cgroups.Cgroup | None] = []
@@ -117,7 +118,7 @@ class _Run:
             self._logs.append(LineLog(box.log, spec.limits.log_bytes, self._clock))
             secrets = {"MODELYARD_SECRETS_FD": _secrets(spec)} if spec.secrets else {}
             bwrap = spec.bwrap if spec.tier == "bubblewrap" else ""
-            self._boxes.append(boxes.start(own, spec.limits, bwrap, spec.uid, {**passed, **secrets}))
+            self._boxes.append(boxes.start(own, spec.limits, bwrap, spec.uid, self._lock, {**passed, **secrets}))
             for descriptor in secrets.values():
                 os.close(descriptor)
         for descriptor in passed.values():
@@ -142,10 +143,9 @@ class _Run:
             bounds = spec.limits
             group = cgroups.make(f"{spec.id}-{index}", bounds.memory, bounds.processes, bounds.cpu_weight)
             if group is not None:
-                group.add(box.init)
+                group.add(box.waiting())
             self._groups.append(group)
-            if spec.tier == "bubblewrap":
-                limits.bound(box.init, bounds, spec.uid)
+            limits.bound(box.waiting(), bounds, spec.uid, alone=spec.tier == "bubblewrap")
         pids = sorted({pid for box in self._boxes for pid in (box.pid, box.init)})
         folders = sorted({folder for group in self._groups if group is not None for _, folder in group.folders})
         records.write_processes(self._disk, self._folder, pids, folders)
@@ -192,7 +192,7 @@ class _Run:
         code = box.reap()
         self._drain(index)
         group = self._groups[index]
-        if code and self._kill_at is None and not box.has_run():
+        if code == boxes.NOT_MADE and self._kill_at is None and not box.has_run():
             raise boxes.Refused(f"the sandbox of {box.box.name} could not be made: {self._logs[index].last()}")
         if code and self._failed is None:
             self._failed = box
@@ -303,7 +303,7 @@ class _Run:
         for box in self._boxes:
             if box.code is None:
                 with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(box.pidfd, signal.SIGKILL)
+                    signal.pidfd_send_signal(box.pidfd, guard.TELL)
                 box.reap()
 
     def finish_logs(self) -> int:
