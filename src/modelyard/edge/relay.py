@@ -23,6 +23,9 @@ from modelyard.edge.responses import CHUNKED, UNTIL_CLOSE, Chunks, ResponseHead,
 IDLE = 3.0
 """Seconds for which an unused connection to the server is kept."""
 HEAD_LIMIT = 256 * 1024
+WHOLE = 64 * 1024
+"""A response of at most so many bytes goes to the client in one piece, once it is whole: a server that dies
+meanwhile leaves a refusal, never half an answer (some clients do not notice a body that is too short)."""
 BUFFER = 1 << 20
 """Bytes that the socket to the server may hold, so that large bodies take few wake-ups."""
 
@@ -247,7 +250,8 @@ class Relay(Exchange):
         self._mark = mark
         self._early: list[bytes] = []
         self._kept = b""
-        """The response's head while its first bytes may still come with it."""
+        """What of the response is kept back: its head while its first bytes may still come with it, or all of it."""
+        self._in_one_piece = False
         self._server: ServerConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._blocked = False
@@ -321,24 +325,32 @@ class Relay(Exchange):
         unframed = head.length == UNTIL_CLOSE or (head.length == CHUNKED and not self.head.modern)
         if unframed or not self.complete or self.head.is_upgrade:
             self.head.keep_alive = False
-        self.written = True
+        self._in_one_piece = 0 <= head.length <= WHOLE
         self._kept = head.for_client(not self.head.keep_alive, self.head.modern, self.more)
 
     def on_data(self, data: bytes, payload: list[bytes] | None) -> None:
         if payload is not None and not self.head.modern:
             data = b"".join(payload)
+        if self._in_one_piece:
+            self._kept += data
+            return
         if self._kept:
             # One write of head and first bytes costs half of two.
             data, self._kept = self._kept + data, b""
-        self.client.transport.write(data)
+        self._write(data)
 
     def flush(self) -> None:
-        if self._kept:
-            self.client.transport.write(self._kept)
-            self._kept = b""
+        if self._kept and not self._in_one_piece:
+            kept, self._kept = self._kept, b""
+            self._write(kept)
+
+    def _write(self, data: bytes) -> None:
+        self.written = True
+        self.client.transport.write(data)
 
     def on_end(self) -> None:
-        self.flush()
+        if self._kept:
+            self._write(self._kept)
         self._server = None
         self.client.pause_reading(False)
         self.client.finish(self, close=not self.head.keep_alive)

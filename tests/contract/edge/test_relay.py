@@ -123,9 +123,18 @@ def test_a_request_that_the_server_may_have_seen_is_not_sent_twice(front, script
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_breaks_off_breaks_off_at_the_client_too(front, scripted):
+def test_a_small_answer_that_breaks_off_becomes_a_refusal(front, scripted):
     def talk(raw, head):
         raw.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        return False
+
+    scripted(talk)
+    assert front.ask(GET).status == 503
+
+
+def test_a_large_answer_that_breaks_off_breaks_off_at_the_client_too(front, scripted):
+    def talk(raw, head):
+        raw.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nhalf")
         return False
 
     scripted(talk)
