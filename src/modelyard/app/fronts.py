@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 
 from modelyard.app.house import House
@@ -16,8 +17,6 @@ from modelyard.edge.launch import FrontLauncher, FrontOptions
 from modelyard.edge.limits import FrontLimits
 from modelyard.edge.state import Access
 from modelyard.runners.process.sandbox import UNPRIVILEGED
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Front:
@@ -77,7 +76,11 @@ class Front:
 
 
 def is_loopback(host: str) -> bool:
-    return host in _LOOPBACK or host.startswith("127.")
+    """Whether only this machine reaches a server on that address; of names only ``localhost`` is known to be so."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _limits(settings: Settings) -> FrontLimits:
@@ -85,7 +88,11 @@ def _limits(settings: Settings) -> FrontLimits:
     return FrontLimits(**{name: getattr(settings, name) for name in names})
 
 
+def answers_anonymous(settings: Settings) -> bool:
+    """Whether unsigned calls are answered: as set, else only while listening on loopback."""
+    return is_loopback(settings.host) if settings.anonymous is None else settings.anonymous
+
+
 def _access(settings: Settings) -> Access:
-    anonymous = is_loopback(settings.host) if settings.anonymous is None else settings.anonymous
     uids = (UNPRIVILEGED,) if os.geteuid() == 0 else (os.getuid(),)
-    return Access(settings.allowed_hosts, settings.cors_origins, anonymous, uids)
+    return Access(settings.allowed_hosts, settings.cors_origins, answers_anonymous(settings), uids)

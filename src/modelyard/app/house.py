@@ -81,6 +81,7 @@ class House:
             settings.archive_members,
             settings.archive_bytes,
             settings.archive_ratio,
+            settings.archive_ratio_from,
             disk_reserve=settings.disk_reserve,
         )
 
@@ -118,7 +119,7 @@ def open_house(settings: Settings) -> House:
         keys=KeyService(SqlKeyTable(database), cipher, clock),
         roles=RoleService(SqlRoleTable(database), clock, ids, settings.default_role),
         artifacts=artifacts,
-        inputs=ArtifactInputs(artifacts),
+        inputs=ArtifactInputs(artifacts, settings.disk_reserve),
         models=models,
         tags=TagService(SqlTagTable(database)),
         jobs=JobService(job_table, job_folders, environments, ids, job_changes),

@@ -23,7 +23,7 @@ import uvicorn
 import uvloop
 from pydantic import ValidationError
 
-from modelyard.app.fronts import Front
+from modelyard.app.fronts import Front, answers_anonymous
 from modelyard.app.house import default_key, open_house
 from modelyard.app.http import Doors
 from modelyard.app.launch import server_url
@@ -152,7 +152,9 @@ class _Serving:
 
     def _open_doors(self) -> None:
         doors = self._yard.doors
-        self._doors.doors = (ResetDoor(self._reset), *doors) if self._ephemeral else doors
+        self._doors.doors = (
+            (ResetDoor(self._reset, answers_anonymous(self._settings)), *doors) if self._ephemeral else doors
+        )
 
     async def _reset(self) -> None:
         """Stop and delete everything but the keys; the next yard takes the place of this one."""

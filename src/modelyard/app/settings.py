@@ -77,7 +77,8 @@ class Settings(BaseSettings):
     disk_reserve: Bytes = Field(GB, description="Free disk that no write may use up")
     archive_members: Count = Field(100_000, description="Members of a model or source archive")
     archive_bytes: Bytes = Field(20 * GB, description="Unpacked bytes of an archive")
-    archive_ratio: Count = Field(200, description="Unpacked to packed bytes of an archive over 100 MB")
+    archive_ratio: Count = Field(200, description="Unpacked to packed bytes of an archive over archive_ratio_from")
+    archive_ratio_from: Bytes = Field(100 * MB, description="Unpacked bytes from which archive_ratio counts")
     front_patience: Positive = Field(900.0, description="Seconds after which a front without a server ends")
 
     @classmethod

@@ -386,7 +386,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _too_large(self) -> None:
         self._in_head = False
-        self._last_words(None, _TOO_LARGE)
+        self._last_words(Head("POST", self._url or b"/", self._headers, "1.1", self.scheme), _TOO_LARGE)
 
     def _last_words(self, head: Head | None, refusal: Refusal) -> None:
         if not self._exchanges:

@@ -6,9 +6,11 @@ Implements the shape of the jobs' port ``Inputs``, which this noun may not impor
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from modelyard.base.errors import OutOfSpace
 from modelyard.core.artifacts.model import Location, TooLarge
 from modelyard.core.artifacts.reading import CHUNK
 from modelyard.core.artifacts.service import ArtifactService
@@ -17,10 +19,11 @@ _PAGE = 1000
 
 
 class ArtifactInputs:
-    """Thread-safe."""
+    """Thread-safe. ``disk_reserve`` bytes of the disk that files are fetched to stay free."""
 
-    def __init__(self, artifacts: ArtifactService) -> None:
+    def __init__(self, artifacts: ArtifactService, disk_reserve: int = 0) -> None:
         self._artifacts = artifacts
+        self._disk_reserve = disk_reserve
 
     def keys(self, location: str) -> Iterator[tuple[str, int]]:
         """Every object whose key begins with the location's key, with its size. Raises NotFound, BadLocation."""
@@ -33,9 +36,12 @@ class ArtifactInputs:
             after = page.next
 
     def fetch(self, location: str, target: Path) -> None:
-        """Write the object as a new file. Raises NotFound, BadLocation, FileExistsError; nothing stays then."""
+        """Write the object as a new file. Raises NotFound, BadLocation, FileExistsError, OutOfSpace; nothing stays
+        then."""
         place = Location.parse(location)
         with self._artifacts.open(place.bucket, place.key) as reader:
+            if shutil.disk_usage(target.parent).free - reader.size < self._disk_reserve:
+                raise OutOfSpace(wanted=reader.size, reserve=self._disk_reserve, where=str(target.parent))
             fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             try:
                 with os.fdopen(fd, "wb", buffering=0) as file:

@@ -45,6 +45,10 @@ class BlobReader(Protocol):
 class BlobStore(Protocol):
     """Where bytes lie; the contract is this module's prose."""
 
+    def check_space(self, wanted: int) -> None:
+        """Raises OutOfSpace when ``wanted`` more bytes, of blobs or of rows beside them, would use up the reserve."""
+        ...
+
     def create(self, blob: str, expected: int | None) -> BlobWriter: ...
 
     def open(self, blob: str, start: int, size: int) -> BlobReader: ...

@@ -133,6 +133,7 @@ class Incoming(Generic[T]):
     def _settle(self, finish: Callable[[Content], T]) -> T:
         """Put the bytes on disk, then let ``finish`` name them in the catalogue."""
         if self._writer is None:
+            self._blobs.check_space(self.size)
             made = finish(b"".join(self._held))
             self._done = True
             return made

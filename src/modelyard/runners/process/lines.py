@@ -14,13 +14,16 @@ from modelyard.base.disk import Disk
 LONGEST = (256 << 10) - 32
 """Bytes of text in one line; with time and newline it stays within 256 KiB."""
 
+NOTE = 96
+"""Bytes of the cap that are kept for the line that says how many lines were dropped."""
+
 
 class LineLog:
     """Not thread-safe. A full disk loses lines, counted, never the job."""
 
     def __init__(self, path: str, cap: int, clock: Clock) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        self._room = cap - os.fstat(self._file).st_size
+        self._room = cap - os.fstat(self._file).st_size - NOTE
         self._clock = clock
         self._rest = b""
         self._latest = b""
@@ -42,10 +45,12 @@ class LineLog:
         return self._latest.decode(errors="replace").strip()
 
     def end(self, disk: Disk) -> None:
-        """Write what came without a newline; on disk when this returns."""
+        """Write what came without a newline, and how many lines were dropped; on disk when this returns."""
         if self._rest:
             rest, self._rest = self._rest, b""
             self._write([rest])
+        if self.dropped:
+            self._append(b"%d\tmodelyard: %d more lines were not kept: the log is full\n" % (self._last, self.dropped))
         disk.sync(self._file)
 
     def _write(self, lines: list[bytes]) -> None:
