@@ -1,4 +1,4 @@
-"""Endpoints through boto3 and the real front: failures in the runtime's words, updates and kills that lose no answer."""
+"""Endpoints through boto3 and a real server: hooks, formats, failures, updates and restarts."""
 
 from __future__ import annotations
 

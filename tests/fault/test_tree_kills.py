@@ -107,12 +107,17 @@ class Flows:
             self.deleted.add(name)
 
     def _ask(self, name: str, value: int) -> None:
-        runtime = self._clients["sagemaker-runtime"]
-        answer = self._try(lambda: runtime.invoke_endpoint(EndpointName=name, Body=str(value))["Body"].read())
+        answer = self._try(lambda: self._predicted(name, value))
         if answer is not None:
             self.predictions += 1
             if answer != str(6 * value).encode():
                 self.wrong.append(f"{name}: 6 x {value} = {answer!r}")
+
+    def _predicted(self, name: str, value: int) -> bytes:
+        body: bytes = (
+            self._clients["sagemaker-runtime"].invoke_endpoint(EndpointName=name, Body=f"{value}")["Body"].read()
+        )
+        return body
 
     def _until(self, describe: Callable[[], Any], member: str) -> Any:
         while not self._stop.is_set():
