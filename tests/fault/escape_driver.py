@@ -151,6 +151,9 @@ def run_job(
     while runner.observe(folder).state == "running":
         time.sleep(0.01)
     log = (folder / "log" / "algo-1.log").read_text()
+    log += "".join(
+        f"\n{path.name} is root's" for path in (folder / "out" / "algo-1").iterdir() if path.lstat().st_uid == 0
+    )
     runner.remove(folder)
     return f"{log}\n{runner.observe(folder)}"
 

@@ -174,7 +174,8 @@ class TestPool:
         def probe(command: tuple[str, ...]) -> SandboxReport:
             return SandboxReport("none", ("namespaces are refused",), "Allow them.")
 
-        code = "import os\nprint(os.environ['MODELYARD_RUN'], flush=True)\nopen(os.environ['MODELYARD_OUT'] + '/ready', 'w')\n"
+        code = "import os\nprint(os.environ['MODELYARD_RUN'], flush=True)\n"
+        code += "open(os.environ['MODELYARD_OUT'] + '/ready', 'w')\n"
         one = self.worker(tmp_path / "w", code + "import time; time.sleep(60)")
         with pytest.raises(Unavailable, match=r"namespaces are refused.*allow_unsandboxed"):
             self.with_rules(probe=probe).start(one)

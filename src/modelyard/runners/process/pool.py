@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 from modelyard.base.clock import Clock
@@ -38,6 +39,7 @@ class ProcessPool:
     def start(self, worker: WorkerSpec) -> None:
         """Launch the supervisor. Raises FileNotFoundError when the folder is gone, Unavailable when no sandbox
         can be made and no setting allows to go without."""
+        worker = replace(worker, folder=worker.folder.absolute(), socket=worker.socket.absolute())
         if not worker.folder.is_dir():
             raise FileNotFoundError(worker.folder)
         report = self._rules.report()
@@ -102,7 +104,7 @@ class ProcessPool:
             owned=(str(folder / "ml"), str(folder / "out"), *(bind.source for bind in worker_spec(folder))),
             socket=str(worker.socket),
             grace=_GRACE_WITHOUT_SERVER,
-            server_lock=str(rules.server_lock),
+            server_lock=str(rules.server_lock.absolute()),
             patience=rules.patience,
         )
         return rules.sandboxed(spec)

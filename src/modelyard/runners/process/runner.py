@@ -10,6 +10,7 @@ import contextlib
 import math
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class ProcessRunner:
 
     def start(self, attempt: Attempt) -> None:
         """Launch the supervisor. Raises FileNotFoundError when the folder is gone, Unavailable when it cannot."""
+        attempt = replace(attempt, folder=attempt.folder.absolute())
         if not attempt.folder.is_dir():
             raise FileNotFoundError(attempt.folder)
         for folder in ("log", *(f"{kind}/{host}" for kind in _FOLDERS for host in attempt.hosts)):
