@@ -8,7 +8,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-.PHONY: install format lint types imports unit contract e2e fault clients check
+.PHONY: install format lint types imports unit contract e2e fault clients check test
 install: $(VENV)/.installed
 format: install
 	$(BIN)/ruff format .
@@ -35,3 +35,4 @@ fault: install
 clients: install $(patsubst tests/clients/%.txt,.clients/%/.made,$(wildcard tests/clients/*.txt))
 	$(BIN)/pytest -q tests/clients
 check: lint types imports unit contract
+test: check e2e fault clients
