@@ -21,7 +21,7 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 unit: install
-	$(BIN)/pytest -q tests/unit --doctest-modules src/modelyard
+	$(BIN)/pytest -q tests/unit --doctest-modules src/modelyard --ignore src/modelyard/stores/sql/migrations
 contract: install
 	$(BIN)/pytest -q tests/contract -m "not clients"
 e2e: install
