@@ -118,6 +118,7 @@ class DeploymentController:
         self._grace = grace
         self._memory: dict[str, _Memory] = {}
         self._published: tuple[Route, ...] | None = None
+        self._withdrawn: frozenset[str] = frozenset()
         self._swept: float | None = None
 
     def step(self) -> float:
@@ -265,7 +266,8 @@ class DeploymentController:
             memory.broken[worker.id] = _reason(error)
 
     def _publish(self, endpoints: Iterable[Endpoint], workers: Iterable[Worker]) -> bool:
-        """Tell the front who answers; whether there was news."""
+        """Tell the front who answers; whether there was news. A worker that leaves is always news: another
+        controller may have told the front of it since."""
         plans: dict[str, Plan | None] = {}
         routes: list[Route] = []
         for endpoint in endpoints:
@@ -273,10 +275,12 @@ class DeploymentController:
                 mine = [worker for worker in workers if worker.endpoint_id == endpoint.id]
                 plans[endpoint.id] = plan_to_route(endpoint, mine)
                 routes.append(self._route(endpoint, plans[endpoint.id], mine))
-        changed = tuple(routes) != self._published
+        leaving = frozenset(worker.id for worker in workers if worker.state is WorkerState.LEAVING)
+        changed = tuple(routes) != self._published or not leaving <= self._withdrawn
         if changed:
             self._routes.publish(routes)
             self._published = tuple(routes)
+        self._withdrawn = leaving
         for endpoint_id, plan in plans.items():
             self._memory.setdefault(endpoint_id, _Memory()).routed = plan.generation if plan is not None else None
         return changed
