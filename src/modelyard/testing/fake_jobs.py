@@ -47,7 +47,9 @@ class FakeStaging:
 
 @dataclass(slots=True)
 class FakeEnvironments:
-    """Answers for every image but those that end in ``unknown``."""
+    """Answers for every image but those that end in ``unknown``, always with the same interpreter."""
+
+    interpreter: Path = Path("/environments/base/bin/python")
 
     def resolve(self, image: str) -> str:
         if image.endswith("unknown"):
@@ -55,7 +57,7 @@ class FakeEnvironments:
         return "base"
 
     def prepare(self, environment: str, requirements: Path | None, log: Path) -> Path:
-        return Path("/environments/base/bin/python")
+        return self.interpreter
 
 
 @dataclass(slots=True)

@@ -128,6 +128,16 @@ class JobTableContract:
         held = table.renew([claim.lease], 3)
         table.advance(held[claim.job.id], BEGIN)
 
+    def test_a_lease_holds_until_it_expires_is_taken_or_the_job_is_gone(self, table: JobTable) -> None:
+        claim = self.admitted(table)
+        assert table.holds(claim.lease)
+        self.pass_time(table, 3)
+        assert not table.holds(claim.lease)
+        (second,) = table.claim("b", 3, 10)
+        assert table.holds(second.lease) and not table.holds(claim.lease)
+        table.release([second.lease])
+        assert not table.holds(second.lease)
+
     def test_renewing_does_not_take_back_what_another_took(self, table: JobTable) -> None:
         claim = self.admitted(table)
         self.pass_time(table, 3)
@@ -297,7 +307,7 @@ class JobTableContract:
         job = table.advance(claim.lease, DONE).job
         assert table.untidy(10, (job.ended or 0) - 1) == ()
         assert table.untidy(10, (job.ended or 0) + 1) == (job,)
-        table.mark_tidy(job.id)
+        table.mark_tidy([job.id])
         assert table.untidy(10, (job.ended or 0) + 1) == ()
 
     # listing

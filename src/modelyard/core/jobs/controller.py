@@ -66,9 +66,10 @@ class JobController:
         self._executor = executor
         self._pace = pace or Pace()
         self._on_error = on_error or _report
-        self._mover = Mover(table, work, ids, clock, self._submit, self._pace.lease)
+        self._mover = Mover(table, work, ids, clock, self._submit)
         self._held: dict[str, Held] = {}
         self._stray: dict[str, Future[Any]] = {}
+        self._freed: list[str] = []
         self._renewed = self._swept = clock.monotonic()
         self._admits = True
 
@@ -195,12 +196,15 @@ class JobController:
     def _tidy(self, job_id: str) -> None:
         try:
             self._work.tidy(job_id, self._table.attempts(job_id))
-            self._table.mark_tidy(job_id)
+            self._freed.append(job_id)
         except (ModelyardError, OSError) as error:
             self._on_error(job_id, error)
 
     def _sweep(self) -> None:
-        """Free what a controller that died left: attempts of ended jobs, folders of deleted ones."""
+        """Note what was freed; free what a controller that died left: attempts of ended jobs, folders of deleted."""
+        freed, self._freed = self._freed, []
+        if freed:
+            self._table.mark_tidy(freed)
         now = self._clock.monotonic()
         if now - self._swept < self._pace.sweep:
             return

@@ -21,7 +21,7 @@ from modelyard.core.jobs.attempts import AttemptWork
 from modelyard.core.jobs.held import Held
 from modelyard.core.jobs.model import JobState, Phase
 from modelyard.core.jobs.ports import Collected, Observation
-from modelyard.core.jobs.table import AttemptRecord, Change, JobTable, Lease
+from modelyard.core.jobs.table import AttemptRecord, Change, JobTable
 
 _log = logging.getLogger(__name__)
 
@@ -38,15 +38,12 @@ Submit = Callable[[Callable[[], Any]], "Future[Any]"]
 class Mover:
     """For one thread at a time. ``submit`` hands long work to other threads."""
 
-    def __init__(
-        self, table: JobTable, work: AttemptWork, ids: Ids, clock: Clock, submit: Submit, lease_seconds: float
-    ) -> None:
+    def __init__(self, table: JobTable, work: AttemptWork, ids: Ids, clock: Clock, submit: Submit) -> None:
         self._table = table
         self._work = work
         self._ids = ids
         self._clock = clock
         self._submit = submit
-        self._lease_seconds = lease_seconds
 
     def move(self, held: Held) -> bool:
         """Make the next move; whether another may follow at once.
@@ -72,7 +69,9 @@ class Mover:
         self._advance(held, Change(False, JobState.STARTING, Phase.DOWNLOADING, outcomes.DOWNLOADING, begin=record))
         held.forget_attempt()
         self._work.folders.make(job.id, record.number)
-        self._do(held, "begin", partial(self._work.begin, held.job, record, partial(self._holds, held.claim.lease)))
+        self._do(
+            held, "begin", partial(self._work.begin, held.job, record, partial(self._table.holds, held.claim.lease))
+        )
         return True
 
     def _working(self, held: Held, work: Future[Any]) -> bool:
@@ -176,9 +175,6 @@ class Mover:
         folder = self._work.folders.make(held.job.id, held.job.attempt)
         self._work.runner.seal(folder)
         return self._work.runner.observe(folder)
-
-    def _holds(self, lease: Lease) -> bool:
-        return bool(self._table.renew([lease], self._lease_seconds))
 
     def _advance(self, held: Held, change: Change) -> bool:
         held.claim = self._table.advance(held.claim.lease, change)

@@ -154,6 +154,9 @@ class JobTable(Protocol):
     def renew(self, leases: Iterable[Lease], seconds: float) -> Mapping[str, Lease]:
         """The leases that are still held, by job id, extended."""
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether ``advance`` would take the lease now; only reads."""
+
     def release(self, leases: Iterable[Lease]) -> None: ...
 
     def advance(self, lease: Lease, change: Change) -> Claim:
@@ -168,4 +171,4 @@ class JobTable(Protocol):
     def untidy(self, limit: int, ended_before: float) -> tuple[Job, ...]:
         """Ended jobs whose attempts still hold what ``mark_tidy`` has not said is freed."""
 
-    def mark_tidy(self, job_id: str) -> None: ...
+    def mark_tidy(self, job_ids: Iterable[str]) -> None: ...

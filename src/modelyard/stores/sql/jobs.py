@@ -166,6 +166,11 @@ class SqlJobTable:
                     held[lease.job_id] = Lease(lease.job_id, lease.owner, lease.token, expires)
         return held
 
+    def holds(self, lease: Lease) -> bool:
+        with self._database.read() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == lease.job_id)).mappings().first()
+            return row is not None and has_token(row, lease) and has_time(row, self._now(connection))
+
     def release(self, leases: Iterable[Lease]) -> None:
         with self._database.write() as connection:
             for lease in leases:
@@ -196,9 +201,9 @@ class SqlJobTable:
             rows = connection.execute(select(jobs).where(left).order_by(jobs.c.ended).limit(limit)).mappings().all()
             return tuple(jobs_of(connection, rows))
 
-    def mark_tidy(self, job_id: str) -> None:
+    def mark_tidy(self, job_ids: Iterable[str]) -> None:
         with self._database.write() as connection:
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(tidy=True))
+            connection.execute(update(jobs).where(jobs.c.id.in_(list(job_ids))).values(tidy=True))
 
     def _now(self, connection: Connection) -> float:
         if not self._own_time:

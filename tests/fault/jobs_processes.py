@@ -1,0 +1,182 @@
+"""A yard of jobs with real processes: SQLite on disk, the process runner, controllers that can be killed.
+
+The user's code is a shell loop whose log is the witness: it says ``begin``, then ``alive`` every twentieth of a
+second, then ``end``. Two attempts of a job that lived at once, or one that began twice, show in it.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from modelyard.app.supervisor import COMMAND
+from modelyard.base.clock import SystemClock
+from modelyard.base.disk import RealDisk
+from modelyard.base.ids import RandomIds
+from modelyard.core.jobs import logs
+from modelyard.core.jobs.attempts import AttemptWork
+from modelyard.core.jobs.changes import JobChanges
+from modelyard.core.jobs.controller import JobController
+from modelyard.core.jobs.folders import JobFolders
+from modelyard.core.jobs.model import Job, JobSpec, NewJob, Resources
+from modelyard.core.jobs.ports import Collected, StagedJob
+from modelyard.core.jobs.scheduling import Capacity
+from modelyard.core.jobs.service import JobService
+from modelyard.core.jobs.states import TERMINAL
+from modelyard.runners.process import records
+from modelyard.runners.process.probe import SandboxReport, probe
+from modelyard.runners.process.rules import Rules
+from modelyard.runners.process.runner import ProcessRunner
+from modelyard.stores.sql.database import Database
+from modelyard.stores.sql.jobs import SqlJobTable
+from modelyard.testing.fake_jobs import FakeEnvironments, FakeSessions
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
+
+
+@dataclass(frozen=True)
+class ShellStaging:
+    """Every job is a shell script, given as its first hyperparameter."""
+
+    def stage(self, job: Job, attempt_folder: Path) -> StagedJob:
+        for host in job.spec.resources.hosts:
+            (attempt_folder / "ml" / host).mkdir(parents=True, exist_ok=True)
+            (attempt_folder / "out" / host).mkdir(parents=True, exist_ok=True)
+        return StagedJob(("/bin/sh", "-c", job.spec.hyperparameters["script"]), {})
+
+    def collect(self, job: Job, attempt_folder: Path) -> Collected:
+        return Collected("s3://bucket/model.tar.gz")
+
+    def sync_checkpoints(self, job: Job, attempt_folder: Path) -> int:
+        return 0
+
+
+def witness(ticks: int, deaf: bool = False) -> str:
+    """A script that lives for ``ticks`` twentieths of a second; ``deaf``: whatever it is told."""
+    trap = "trap '' TERM; " if deaf else ""
+    return f"{trap}echo begin; i=0; while [ $i -lt {ticks} ]; do sleep 0.05; echo alive; i=$((i+1)); done; echo end"
+
+
+class _Found:
+    """The sandbox that the test process found, so that no controller has to look again."""
+
+    def __init__(self, report: SandboxReport) -> None:
+        self._report = report
+
+    def __call__(self, _supervisor: tuple[str, ...]) -> SandboxReport:
+        return self._report
+
+
+def control(folder: Path, jobs: int, report: SandboxReport) -> None:
+    """The life of a controller process, until it is killed."""
+    table = SqlJobTable(Database(f"sqlite:///{folder / 'catalogue.db'}"), SystemClock())
+    rules = Rules(COMMAND, hidden=(folder,), server_lock=folder / "server.lock", probe=_Found(report))
+    work = AttemptWork(
+        runner=ProcessRunner(rules, RealDisk(), SystemClock()),
+        staging=ShellStaging(),
+        environments=FakeEnvironments(Path(sys.executable)),
+        sessions=FakeSessions(),
+        folders=JobFolders(folder / "jobs"),
+        clock=SystemClock(),
+        capacity=Capacity(10_000, 1 << 50, jobs),
+        disk_reserve=0,
+    )
+    changes = JobChanges()
+    controller = JobController(table, work, RandomIds(), SystemClock(), changes, ThreadPoolExecutor(4))
+    while True:
+        mark = changes.mark()
+        controller.step()
+        changes.wait(mark, 0.1)
+
+
+class Yard:
+    """One data directory and its controllers."""
+
+    def __init__(self, folder: Path, jobs: int = 8) -> None:
+        self.folder, self._jobs = folder, jobs
+        self._database = Database(f"sqlite:///{folder / 'catalogue.db'}")
+        self._database.migrate()
+        self.table = SqlJobTable(self._database, SystemClock())
+        self.folders = JobFolders(folder / "jobs")
+        self.service = JobService(self.table, self.folders, FakeEnvironments(), RandomIds(), JobChanges())
+        self._report = probe(COMMAND)
+        self.controllers: list[BaseProcess] = []
+
+    def start_controller(self) -> BaseProcess:
+        process = _processes.Process(target=control, args=(self.folder, self._jobs, self._report), daemon=True)
+        process.start()
+        self.controllers.append(process)
+        return process
+
+    def kill_controller(self, process: BaseProcess) -> None:
+        process.kill()
+        process.join()
+        self.controllers.remove(process)
+
+    def create(self, name: str, script: str, retries: int = 0, grace: float = 1.0) -> Job:
+        resources = Resources("ml.m5.large", cpus=0.1, memory=256 << 20)
+        spec = JobSpec("image", resources, {"script": script}, retries=retries, stop_grace=grace)
+        return self.service.create(NewJob("training", "sagemaker", "us-east-1", spec, {}, name=name))
+
+    def supervisors(self) -> list[tuple[Job, int]]:
+        """The process of each live supervisor, with its job."""
+        found = []
+        for started in self.folders.root.glob(f"*/*/{records.STARTED}"):
+            record = json.loads(started.read_text())
+            if not record["sealed"] and records.is_alive(record):
+                found.append((self.service.get(started.parts[-3]), int(record["pid"])))
+        return found
+
+    def wait(self, done: Callable[[], bool], seconds: float, what: str) -> float:
+        """How long it took until ``done``."""
+        began = time.monotonic()
+        while not done():
+            assert time.monotonic() - began < seconds, f"{what} took longer than {seconds} s"
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def ended(self, job: Job) -> bool:
+        return self.service.get(job.id).state in TERMINAL
+
+    def lives(self, job: Job) -> list[tuple[int, int, int]]:
+        """Of each attempt that began: how often, and the times (ms) of its first and last sign of life."""
+        found = []
+        for attempt in self.table.attempts(job.id):
+            path = logs.log_file(self.folders.attempt(job.id, attempt.number), "algo-1")
+            lines = logs.read_page(path, None, 100_000).lines
+            if lines:
+                found.append((sum(line.text == "begin" for line in lines), lines[0].at, lines[-1].at))
+        return found
+
+    def processes_of(self, job: Job) -> list[int]:
+        """Live processes that the attempts of the job named before anything ran in them."""
+        folders = [self.folders.attempt(job.id, one.number) for one in self.table.attempts(job.id)]
+        named = [process for folder in folders for process in records.processes(folder)]
+        return [process["pid"] for process in named if records.is_alive(process)]
+
+    def close(self) -> None:
+        for process in list(self.controllers):
+            self.kill_controller(process)
+        for _job, pid in self.supervisors():
+            os.kill(pid, signal.SIGKILL)
+        self._database.close()
+
+
+@contextmanager
+def yard(folder: Path, jobs: int = 8) -> Iterator[Yard]:
+    opened = Yard(folder, jobs)
+    try:
+        yield opened
+    finally:
+        opened.close()
