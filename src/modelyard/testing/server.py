@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -21,7 +22,8 @@ from typing import Any, Self
 class RunningServer:
     """``modelyard serve`` on ``data_dir`` and a free port of 127.0.0.1.
 
-    ``settings`` are MODELYARD_* variables without the prefix, e.g. ``{"ACCOUNT_ID": "123456789012"}``.
+    ``settings`` are MODELYARD_* variables without the prefix, e.g. ``{"ACCOUNT_ID": "123456789012"}``; ``tls`` are
+    files of a certificate for 127.0.0.1, which clients then trust, and of its key.
     """
 
     def __init__(
@@ -31,13 +33,15 @@ class RunningServer:
         port: int | None = None,
         settings: dict[str, str] | None = None,
         options: tuple[str, ...] = (),
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._certificate = tls[0] if tls else None
         self._ephemeral = ephemeral
         self._settings = settings or {}
-        self._options = options
+        self._options = (*options, *(("--tls-cert", str(tls[0]), "--tls-key", str(tls[1])) if tls else ()))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout: float = 30) -> Self:
@@ -69,7 +73,8 @@ class RunningServer:
     def healthy(self) -> bool:
         """Whether ``/health`` answers 200 now."""
         try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+            trusted = ssl.create_default_context(cafile=self._certificate) if self._certificate else None
+            with urllib.request.urlopen(f"{self.url}/health", timeout=5, context=trusted) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -99,6 +104,8 @@ class RunningServer:
         import boto3  # noqa: PLC0415
 
         variables = self.environment
+        if self._certificate is not None:
+            options.setdefault("verify", str(self._certificate))
         return boto3.client(
             service,
             endpoint_url=self.url,
