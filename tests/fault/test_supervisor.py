@@ -195,8 +195,7 @@ def test_a_guard_that_is_killed_takes_its_command_along(tmp_path: Path, tier: st
     os.kill(records.processes(tmp_path / "a")[0]["pid"], signal.SIGKILL)
     seen = finish(runner, tmp_path / "a")
     assert (seen.state, seen.exit_code) == ("exited", 137)
-    if tier == "bubblewrap":
-        assert living(word) == []
+    assert living(word) == []
 
 
 @pytest.mark.parametrize("tier", TIERS)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from modelyard.runners.process import kernel
-from modelyard.runners.process.limits import descendants
+from modelyard.runners.process.limits import children, descendants
 
 KILLED = 128 + signal.SIGKILL
 FAILED = 70
@@ -83,13 +83,16 @@ def _watch(child: int, told: int, supervisor: int) -> int:
 
 def _end_all() -> None:
     """Kill until nothing is left: what forks meanwhile becomes ours and is found in the next round."""
-    while True:
-        for pid in list(descendants(os.getpid())):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
+    while end_children(set()):
         time.sleep(0.001)
+
+
+def end_children(but: set[int]) -> bool:
+    """Kill this process's children, those in ``but`` aside, and all below them; whether there were any."""
+    mine = children(os.getpid()) - but
+    for pid in mine:
+        for below in [pid, *descendants(pid)]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(below, signal.SIGKILL)
+        os.waitpid(pid, os.WNOHANG)
+    return bool(mine)

@@ -92,13 +92,20 @@ def lower_session(pid: int) -> None:
         Path(f"/proc/{pid}/autogroup").write_text("10")
 
 
-def descendants(pid: int) -> Iterator[int]:
-    """The processes below ``pid``, parents first, as far as they stay alive while one looks."""
+def children(pid: int) -> set[int]:
+    """The processes that ``pid`` is the parent of, zombies included."""
+    found: set[int] = set()
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield int(child)
-                yield from descendants(int(child))
+            found.update(map(int, (task / "children").read_text().split()))
+    return found
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The processes below ``pid``, parents first, as far as they stay alive while one looks."""
+    for child in sorted(children(pid)):
+        yield child
+        yield from descendants(child)
 
 
 def resident(pid: int) -> int:

@@ -44,6 +44,7 @@ def supervise(spec: Spec, disk: Disk, clock: Clock, launched: Callable[[], None]
     lock = records.take_lock(folder)
     if lock is None or (folder / records.EXIT).exists():
         return
+    kernel.adopt_orphans()
     wake = records.listen(folder)
     at = clock.now()
     if not records.make_started(disk, folder, at):
@@ -190,6 +191,8 @@ class _Run:
         box = self._boxes[index]
         self._off(box.pidfd)
         code = box.reap()
+        while guard.end_children({each.pid for each in self._boxes if each.code is None}):
+            time.sleep(0.001)  # only what a killed guard left to us
         self._drain(index)
         group = self._groups[index]
         if code == boxes.NOT_MADE and self._kill_at is None and not box.has_run():
