@@ -15,9 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hypothesis import assume
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from modelyard.base.errors import Conflict
 from modelyard.core.jobs.controller import JobController
@@ -148,9 +147,9 @@ class JobsMachine(RuleBasedStateMachine):
         self.stopped: set[str] = set()
         self.ended: dict[str, Job] = {}
 
+    @precondition(lambda self: len(self.jobs) < 4)
     @rule(script=SCRIPTS, then=SCRIPTS, retries=st.integers(0, 2), cpus=st.sampled_from([1.0, 2.0, 16.0]))
     def create(self, script: Script, then: Script, retries: int, cpus: float) -> None:
-        assume(len(self.jobs) < 4)
         name = f"job-{len(self.jobs)}"
         self.world.scripts[f"{name}/1"] = script
         self.world.scripts[name] = then
@@ -173,9 +172,9 @@ class JobsMachine(RuleBasedStateMachine):
     def pause(self, place: int, passages: int, seconds: list[float]) -> None:
         self.controllers.pause(place, passages, lambda: self._other_works(1 - place, seconds))
 
+    @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def stop(self, data: st.DataObject) -> None:
-        assume(self.jobs)
         job = data.draw(st.sampled_from(self.jobs))
         try:
             self.world.service.stop(job.id)
@@ -183,9 +182,9 @@ class JobsMachine(RuleBasedStateMachine):
         except Conflict:
             assert self.world.get(job.name).state in TERMINAL
 
+    @precondition(lambda self: self.world.runner.lives)
     @rule(data=st.data())
     def kill_a_supervisor(self, data: st.DataObject) -> None:
-        assume(self.world.runner.lives)
         self.world.runner.kill_supervisor(data.draw(st.sampled_from(sorted(self.world.runner.lives))))
 
     @invariant()

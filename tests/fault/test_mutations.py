@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event, text
 
 from modelyard.base import disk
 from modelyard.base.clock import SteppedClock
+from modelyard.base.errors import ModelyardError
 from modelyard.core.jobs import moves, states
 from modelyard.stores.sql import database, jobs
 from modelyard.stores.sql.database import Database
@@ -167,9 +168,8 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 def test_a_guard_that_is_taken_away_is_missed(name: str, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mutation = MUTATIONS[name]
     mutation.remove(patch)
-    with pytest.raises(BaseException) as caught:  # whatever the law's test fails with
+    with pytest.raises((AssertionError, pytest.fail.Exception, ModelyardError)):
         mutation.law(tmp_path)
-    assert not isinstance(caught.value, KeyboardInterrupt | SystemExit)
 
 
 def test_the_active_attempt_is_unique_by_an_index(tmp_path: Path) -> None:
