@@ -75,13 +75,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 # The request's head, times and connections
 
 
-@pytest.mark.parametrize("service", ["s3", "sagemaker", "sts"])
+@pytest.mark.parametrize("service", ["s3", "sagemaker", "sts", "sagemaker-runtime"])
 def test_a_head_past_the_limit_is_431_in_the_apis_form(narrow: RunningServer, service: str) -> None:
     client = narrow.client(service, config=ONCE)
     client.meta.events.register("before-sign", lambda request, **_: request.headers.add_header("X-Long", "x" * 9000))
     calls = {"s3": "list_buckets", "sagemaker": "list_models", "sts": "get_caller_identity"}
     with pytest.raises(ClientError) as caught:
-        getattr(client, calls[service])()
+        if service == "sagemaker-runtime":
+            client.invoke_endpoint(EndpointName="any", Body=b"1")
+        else:
+            getattr(client, calls[service])()
     response = caught.value.response
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 431
     expected = "RequestHeaderSectionTooLarge" if service == "s3" else "ValidationException"

@@ -1,12 +1,13 @@
 """What the front says for AWS when the server is away or a request cannot be relayed: a pure codec.
 
-Owns the wire form alone: AWS JSON, S3's and the query services' XML, by how the request looks. Imports no
+Owns the wire form alone: AWS JSON and CBOR, S3's and the query services' XML, by how the request looks. Imports no
 botocore, because the front must start in a fraction of a second.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
 from modelyard.core.deployments.ports import InvocationHead, Refusal, WireAnswer
@@ -20,6 +21,8 @@ _CODES = {
     "too_many_connections": (503, "SlowDown", "ServiceUnavailable"),
 }
 """The status of each kind, its code in S3's words and in those of the other services."""
+_REST_JSON = frozenset({"sagemaker"})
+"""Services whose calls without a target (InvokeEndpoint) speak JSON."""
 
 
 def refuse(head: InvocationHead | None, refusal: Refusal) -> WireAnswer | None:
@@ -28,11 +31,15 @@ def refuse(head: InvocationHead | None, refusal: Refusal) -> WireAnswer | None:
         return None
     status, s3_code, code = _CODES[refusal.kind]
     waits = (("retry-after", "1"),) if status == 503 else ()
-    if head.headers.get("x-amz-target"):
+    if head.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        headers = (("content-type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor"), ("x-amzn-errortype", code))
+        return WireAnswer(status, (*headers, *waits), _cbor({"__type": code, "message": refusal.message}))
+    scope = _scope(head)
+    is_form = head.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if head.headers.get("x-amz-target") or (scope in _REST_JSON and not is_form):
         body = json.dumps({"__type": code, "message": refusal.message}).encode()
         headers = (("content-type", "application/x-amz-json-1.1"), ("x-amzn-errortype", code))
         return WireAnswer(status, (*headers, *waits), body)
-    scope = _scope(head)
     if not scope:
         return None
     if scope == "s3":
@@ -52,3 +59,9 @@ def _scope(head: InvocationHead) -> str:
         return parts[3] if len(parts) == 5 else ""
     query = head.target.partition("?")[2]
     return "s3" if "X-Amz-Signature=" in query or "AWSAccessKeyId=" in query else ""
+
+
+def _cbor(texts: Mapping[str, str]) -> bytes:
+    """A map of a few texts (https://www.rfc-editor.org/rfc/rfc8949#section-3.1); our CBOR writer would bring botocore."""
+    encoded = [text.encode() for pair in texts.items() for text in pair]
+    return bytes((0xA0 + len(texts),)) + b"".join(b"\x79" + len(text).to_bytes(2) + text for text in encoded)

@@ -18,6 +18,8 @@ SCOPE = "AWS4-HMAC-SHA256 Credential=AKIA/20261121/us-east-1/{}/aws4_request, Si
         ("sagemaker", {"x-amz-target": "SageMaker.ListModels"}, "ServiceUnavailable"),
         ("s3", {"authorization": SCOPE.format("s3")}, "SlowDown"),
         ("sts", {"authorization": SCOPE.format("sts")}, "ServiceUnavailable"),
+        ("sagemaker-runtime", {"authorization": SCOPE.format("sagemaker")}, "ServiceUnavailable"),
+        ("cloudwatch", {"smithy-protocol": "rpc-v2-cbor"}, "ServiceUnavailable"),
     ],
 )
 def test_an_absent_server_is_said_in_the_services_form(service: str, headers: dict[str, str], code: str) -> None:
@@ -26,7 +28,8 @@ def test_an_absent_server_is_said_in_the_services_form(service: str, headers: di
     assert answer is not None
     assert dict(answer.headers)["retry-after"] == "1"
     model = get_session().get_service_model(service)
-    parser = create_parser({"s3": "rest-xml", "sts": "query"}.get(service, "json"))
+    protocols = {"s3": "rest-xml", "sts": "query", "sagemaker-runtime": "rest-json", "cloudwatch": "smithy-rpc-v2-cbor"}
+    parser = create_parser(protocols.get(service, "json"))
     response = {"status_code": answer.status, "headers": dict(answer.headers), "body": answer.body}
     shape = model.operation_model(next(iter(model.operation_names))).output_shape
     error = parser.parse(response, shape)["Error"]
