@@ -105,6 +105,8 @@ def test_killed_at_any_moment_it_takes_everything_with_it(tmp_path: Path, tier: 
         runner.start(one)
         assert runner.observe(folder).state == "lost"
         assert living(word) == [] and ran(folder) <= 1
+        runner.remove(folder)
+        assert list(Path("/sys/fs/cgroup").glob(f"**/{one.id}-0")) == []
     assert reached >= 10
 
 

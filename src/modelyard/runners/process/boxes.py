@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelyard.runners.process import bare, guard, kernel, sandbox
+from modelyard.runners.process.cgroups import Cgroup
 from modelyard.runners.process.limits import Limits, descendants, step_back
 from modelyard.runners.process.sandbox import Bind, Box
 
@@ -144,8 +145,17 @@ def _inner_pid(pid: int) -> str | None:
     return None
 
 
-def start(box: Box, limits: Limits, bwrap: str, uid: int | None, lock: int, passed: Mapping[str, int]) -> RunningBox:
-    """Fork a guard whose child becomes ``box``. ``bwrap`` empty: no sandbox. ``lock`` is kept open by the guard.
+def start(
+    box: Box,
+    limits: Limits,
+    bwrap: str,
+    uid: int | None,
+    lock: int,
+    group: Cgroup | None,
+    passed: Mapping[str, int],
+) -> RunningBox:
+    """Fork a guard whose child becomes ``box``. ``bwrap`` empty: no sandbox. ``lock`` is kept open by the guard, which
+    removes ``group`` when we cannot.
 
     ``passed``: descriptors to hand in, by the variable that names each.
     """
@@ -168,7 +178,7 @@ def start(box: Box, limits: Limits, bwrap: str, uid: int | None, lock: int, pass
     pid = os.fork()
     if pid == 0:
         try:
-            guard.guard(supervisor, lock, become)
+            guard.guard(supervisor, lock, become, group.remove if group is not None else _nothing)
         except BaseException as error:  # noqa: BLE001  (a forked child must never return)
             os.write(2, f"{type(error).__name__}: {error}\n".encode())
         finally:
@@ -177,6 +187,10 @@ def start(box: Box, limits: Limits, bwrap: str, uid: int | None, lock: int, pass
     for theirs in (their_output, their_status, their_release):
         os.close(theirs)
     return RunningBox(box, pid, output, status, release)
+
+
+def _nothing() -> None:
+    """There is no group to remove."""
 
 
 def _gate() -> tuple[int, int]:

@@ -25,8 +25,11 @@ TELL = signal.SIGUSR1
 _DEFAULT = (TELL, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def guard(supervisor: int, lock: int, become: Callable[[], None]) -> None:
-    """Turn this forked process into a guard of a child that ``become`` makes of itself; never returns."""
+def guard(supervisor: int, lock: int, become: Callable[[], None], tidy: Callable[[], None]) -> None:
+    """Turn this forked process into a guard of a child that ``become`` makes of itself; never returns.
+
+    ``tidy`` does what a dead supervisor no longer does, after all else has ended.
+    """
     os.setsid()
     kernel.adopt_orphans()
     watched = os.pidfd_open(supervisor)
@@ -47,6 +50,8 @@ def guard(supervisor: int, lock: int, become: Callable[[], None]) -> None:
     code = _watch(child, told, watched)
     signal.set_wakeup_fd(-1)
     _end_all()
+    if select.select([watched], [], [], 0)[0]:
+        tidy()
     os._exit(code)
 
 

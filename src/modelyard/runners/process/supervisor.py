@@ -119,7 +119,12 @@ class _Run:
             self._logs.append(LineLog(box.log, spec.limits.log_bytes, self._clock))
             secrets = {"MODELYARD_SECRETS_FD": _secrets(spec)} if spec.secrets else {}
             bwrap = spec.bwrap if spec.tier == "bubblewrap" else ""
-            self._boxes.append(boxes.start(own, spec.limits, bwrap, spec.uid, self._lock, {**passed, **secrets}))
+            bounds = spec.limits
+            name = f"{spec.id}-{len(self._groups)}"
+            group = cgroups.make(name, bounds.memory, bounds.processes, bounds.cpu_weight)
+            self._groups.append(group)
+            started = boxes.start(own, bounds, bwrap, spec.uid, self._lock, group, {**passed, **secrets})
+            self._boxes.append(started)
             for descriptor in secrets.values():
                 os.close(descriptor)
         for descriptor in passed.values():
@@ -140,13 +145,10 @@ class _Run:
     def _bound(self) -> None:
         """Put the waiting sandboxes under their limits, and name them on disk before anything runs in them."""
         spec = self._spec
-        for index, box in enumerate(self._boxes):
-            bounds = spec.limits
-            group = cgroups.make(f"{spec.id}-{index}", bounds.memory, bounds.processes, bounds.cpu_weight)
+        for box, group in zip(self._boxes, self._groups, strict=True):
             if group is not None:
                 group.add(box.waiting())
-            self._groups.append(group)
-            limits.bound(box.waiting(), bounds, spec.uid, alone=spec.tier == "bubblewrap")
+            limits.bound(box.waiting(), spec.limits, spec.uid, alone=spec.tier == "bubblewrap")
         pids = sorted({pid for box in self._boxes for pid in (box.pid, box.init)})
         folders = sorted({folder for group in self._groups if group is not None for _, folder in group.folders})
         records.write_processes(self._disk, self._folder, pids, folders)
