@@ -33,7 +33,7 @@ HISTORY = re.compile(
     r"( Stopping)? (Completed|Failed|Stopped|MaxRuntimeExceeded|MaxWaitTimeExceeded)"
 )
 
-_template: list[Path] = []
+_template: list[bytes] = []
 
 
 class Crash(BaseException):
@@ -138,9 +138,10 @@ class JobsMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         if not _template:
-            _template.append(template(Path(tempfile.mkdtemp(prefix="modelyard-template-"))))
+            with tempfile.TemporaryDirectory() as folder:
+                _template.append(template(Path(folder)).read_bytes())
         self.folder = Path(tempfile.mkdtemp(prefix="modelyard-jobs-", dir=MEMORY if MEMORY.is_dir() else None))
-        shutil.copy(_template[0], self.folder / "catalogue.db")
+        (self.folder / "catalogue.db").write_bytes(_template[0])
         self.world = World(self.folder)
         self.controllers = Controllers(self.world)
         self.jobs: list[Job] = []
