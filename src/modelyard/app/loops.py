@@ -31,10 +31,12 @@ class Loop:
         self._woken.set()
 
     def stop(self, timeout: float = 10) -> None:
-        """End after the step under way; returns when the thread has ended or ``timeout`` is over."""
+        """End after the step under way; returns when the thread has ended or ``timeout`` is over. Harmless before the
+        start."""
         self._ending.set()
         self._woken.set()
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
 
     def _run(self) -> None:
         failures = 0

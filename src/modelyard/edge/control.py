@@ -62,11 +62,12 @@ class FrontControl:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let go of the front; it keeps what it knows."""
+        """Let go of the front; it keeps what it knows. Harmless before the start."""
         self._ending.set()
         with self._changed:
             self._disconnect()
-        self._thread.join(5)
+        if self._thread.ident is not None:
+            self._thread.join(5)
 
     def publish(self, routes: Sequence[Route]) -> None:
         """Who answers predictions from now on. Returns when the front has taken it, or when there is no front.

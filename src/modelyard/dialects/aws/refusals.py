@@ -32,8 +32,8 @@ def refuse(head: InvocationHead | None, refusal: Refusal) -> WireAnswer | None:
     status, s3_code, code = _CODES[refusal.kind]
     waits = (("retry-after", "1"),) if status == 503 else ()
     if head.headers.get("smithy-protocol") == "rpc-v2-cbor":
-        headers = (("content-type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor"), ("x-amzn-errortype", code))
-        return WireAnswer(status, (*headers, *waits), _cbor({"__type": code, "message": refusal.message}))
+        about = (("content-type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor"), ("x-amzn-errortype", code))
+        return WireAnswer(status, (*about, *waits), _cbor({"__type": code, "message": refusal.message}))
     scope = _scope(head)
     is_form = head.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     if head.headers.get("x-amz-target") or (scope in _REST_JSON and not is_form):
@@ -62,6 +62,6 @@ def _scope(head: InvocationHead) -> str:
 
 
 def _cbor(texts: Mapping[str, str]) -> bytes:
-    """A map of a few texts (https://www.rfc-editor.org/rfc/rfc8949#section-3.1); our CBOR writer would bring botocore."""
+    """A map of a few texts (https://www.rfc-editor.org/rfc/rfc8949#section-3.1); cbor.py would bring botocore."""
     encoded = [text.encode() for pair in texts.items() for text in pair]
     return bytes((0xA0 + len(texts),)) + b"".join(b"\x79" + len(text).to_bytes(2) + text for text in encoded)
