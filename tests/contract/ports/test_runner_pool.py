@@ -80,7 +80,7 @@ class TestPool:
         one = self.worker(tmp_path / "w", "import time; time.sleep(0.3)\n" + ECHO)
         pool.start(one)
         assert pool.observe(tmp_path / "w").state == "starting"
-        until(lambda: (tmp_path / "w" / "processes").exists())
+        until((tmp_path / "w" / "processes").exists)
         assert self.ask(one.socket, b"early") == b"EARLY"
         pool.stop(tmp_path / "w", 0)
 
