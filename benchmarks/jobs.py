@@ -15,11 +15,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from modelyard.base.changes import Changes
 from modelyard.base.clock import SystemClock
 from modelyard.base.ids import RandomIds
 from modelyard.base.paging import Listing
 from modelyard.core.jobs.attempts import AttemptWork
-from modelyard.core.jobs.changes import JobChanges
 from modelyard.core.jobs.controller import JobController
 from modelyard.core.jobs.folders import JobFolders
 from modelyard.core.jobs.model import JobQuery, JobSpec, NewJob, Resources
@@ -49,7 +49,7 @@ def _run(folder: Path, count: int, controllers: int) -> tuple[float, float]:
     """Seconds until all were created, and until all were done."""
     table = SqlJobTable(database := Database(f"sqlite:///{folder / 'catalogue.db'}"), SystemClock())
     database.migrate()
-    changes, folders, ids = JobChanges(), JobFolders(folder / "jobs"), RandomIds()
+    changes, folders, ids = Changes(), JobFolders(folder / "jobs"), RandomIds()
     service = JobService(table, folders, FakeEnvironments(), ids, changes)
     work = AttemptWork(
         runner=FakeRunner(SystemClock(), lambda attempt: Script(runs_for=0.0)),
@@ -82,7 +82,7 @@ def _run(folder: Path, count: int, controllers: int) -> tuple[float, float]:
     return created, done
 
 
-def _control(table: SqlJobTable, work: AttemptWork, changes: JobChanges, ending: threading.Event) -> None:
+def _control(table: SqlJobTable, work: AttemptWork, changes: Changes, ending: threading.Event) -> None:
     with ThreadPoolExecutor(4) as executor:
         controller = JobController(table, work, RandomIds(), SystemClock(), changes, executor)
         while not ending.is_set():

@@ -20,12 +20,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from modelyard.app.supervisor import COMMAND
+from modelyard.base.changes import Changes
 from modelyard.base.clock import SystemClock
 from modelyard.base.disk import RealDisk
 from modelyard.base.ids import RandomIds
 from modelyard.core.jobs import logs
 from modelyard.core.jobs.attempts import AttemptWork
-from modelyard.core.jobs.changes import JobChanges
 from modelyard.core.jobs.controller import JobController
 from modelyard.core.jobs.folders import JobFolders
 from modelyard.core.jobs.model import Job, JobSpec, NewJob, Resources
@@ -92,7 +92,7 @@ def control(folder: Path, jobs: int, report: SandboxReport) -> None:
         capacity=Capacity(10_000, 1 << 50, jobs),
         disk_reserve=0,
     )
-    changes = JobChanges()
+    changes = Changes()
     controller = JobController(table, work, RandomIds(), SystemClock(), changes, ThreadPoolExecutor(4))
     while True:
         mark = changes.mark()
@@ -109,7 +109,7 @@ class Yard:
         self._database.migrate()
         self.table = SqlJobTable(self._database, SystemClock())
         self.folders = JobFolders(folder / "jobs")
-        self.service = JobService(self.table, self.folders, FakeEnvironments(), RandomIds(), JobChanges())
+        self.service = JobService(self.table, self.folders, FakeEnvironments(), RandomIds(), Changes())
         self._report = probe(COMMAND)
         self.controllers: list[BaseProcess] = []
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from modelyard.app.layout import Layout
 from modelyard.app.settings import Settings
 from modelyard.app.supervisor import COMMAND as SUPERVISOR
+from modelyard.base.changes import Changes
 from modelyard.base.clock import SystemClock
 from modelyard.base.disk import RealDisk, held, write_durably
 from modelyard.base.ids import RandomIds
@@ -19,11 +20,9 @@ from modelyard.core.artifacts.archives import ArchiveLimits
 from modelyard.core.artifacts.inputs import ArtifactInputs
 from modelyard.core.artifacts.service import ArtifactService
 from modelyard.core.artifacts.writing import WriteLimits
-from modelyard.core.deployments.changes import Changes
 from modelyard.core.deployments.service import DeploymentService
 from modelyard.core.identity.roles import RoleService
 from modelyard.core.identity.service import KeyService
-from modelyard.core.jobs.changes import JobChanges
 from modelyard.core.jobs.folders import JobFolders
 from modelyard.core.jobs.service import JobService
 from modelyard.core.models.service import ModelService
@@ -66,7 +65,7 @@ class House:
     jobs: JobService
     job_table: SqlJobTable
     job_folders: JobFolders
-    job_changes: JobChanges
+    job_changes: Changes
     environments: ProcessEnvironments
     deployments: DeploymentService
     deployment_table: SqlDeploymentTable
@@ -105,7 +104,7 @@ def open_house(settings: Settings) -> House:
     environments = ProcessEnvironments(
         layout.environments, indexes=settings.package_indexes, confine=Confined(rules), disk=disk
     )
-    job_table, job_folders, job_changes = SqlJobTable(database, clock), JobFolders(layout.jobs), JobChanges()
+    job_table, job_folders, job_changes = SqlJobTable(database, clock), JobFolders(layout.jobs), Changes()
     deployment_table, deployment_changes = SqlDeploymentTable(database, clock), Changes()
     lifecycle_table = SqlLifecycleConfigTable(database)
     return House(

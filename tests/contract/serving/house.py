@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelyard.app.supervisor import COMMAND
+from modelyard.base.changes import Changes
 from modelyard.base.clock import SystemClock
 from modelyard.base.disk import RealDisk, connect_unix, try_lock
 from modelyard.base.errors import NotFound
 from modelyard.base.ids import RandomIds
 from modelyard.core.artifacts.archives import ArchiveLimits, extract
-from modelyard.core.deployments.changes import Changes
 from modelyard.core.deployments.controller import DeploymentController
 from modelyard.core.deployments.launch import Launcher, WorkerLimits
 from modelyard.core.deployments.model import Endpoint, NewConfig, Variant

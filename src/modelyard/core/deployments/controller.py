@@ -17,10 +17,10 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from modelyard.base.changes import Changes
 from modelyard.base.clock import Clock
 from modelyard.base.errors import LeaseLost, ModelyardError
 from modelyard.base.ids import Ids
-from modelyard.core.deployments.changes import Changes
 from modelyard.core.deployments.launch import Launcher
 from modelyard.core.deployments.model import Endpoint, EndpointState, Plan, Worker, WorkerState
 from modelyard.core.deployments.ports import (
@@ -192,7 +192,7 @@ class DeploymentController:
         if decision.workers or decision.endpoint != endpoint:
             self._table.write(decision.endpoint, decision.workers, lease)
             self._count_deaths(decision.died, memory)
-            self._changes.notify()
+            self._changes.tell()
         for worker in {worker.id: worker for worker in (*workers, *decision.workers)}.values():
             if worker.state is not WorkerState.STARTING or self._observe(worker, memory).state != "absent":
                 continue
@@ -240,7 +240,7 @@ class DeploymentController:
         folder = self._folder / endpoint.id
         future = self._executor.submit(self._staged_variants, folder, plan)
         memory.staging[plan.generation] = _Staging(future)
-        future.add_done_callback(lambda _: self._changes.notify())
+        future.add_done_callback(lambda _: self._changes.tell())
 
     def _staged_variants(self, folder: Path, plan: Plan) -> dict[str, StagedVariant]:
         folder.mkdir(mode=0o755, exist_ok=True)
@@ -349,7 +349,7 @@ class DeploymentController:
         shutil.rmtree(self._folder / endpoint.id, ignore_errors=True)
         self._table.remove(current, lease)
         del self._memory[endpoint.id]
-        self._changes.notify()
+        self._changes.tell()
 
     def _sweep(self) -> None:
         """Clear away what belongs to no endpoint, and models that no plan names any more."""

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from modelyard.base.changes import Changes
 from modelyard.base.clock import Clock
 from modelyard.base.errors import Invalid, LimitExceeded, NotFound
 from modelyard.base.ids import Ids
 from modelyard.base.paging import Listing, Page
-from modelyard.core.deployments.changes import Changes
 from modelyard.core.deployments.launch import log_file, stream_name
 from modelyard.core.deployments.model import (
     Endpoint,
@@ -128,7 +128,7 @@ class DeploymentService:
             document=document or {},
         )
         self._table.add(endpoint, tags)
-        self._changes.notify()
+        self._changes.tell()
         return endpoint
 
     def get(self, id_or_name: str) -> Endpoint:
@@ -219,7 +219,7 @@ class DeploymentService:
         """The front's word that the worker behind ``socket`` does not answer: it is replaced."""
         worker_id = PurePath(socket).parent.name
         if self._table.condemn(worker_id, "it did not answer in time"):
-            self._changes.notify()
+            self._changes.tell()
 
     def wait_for_change(self, id_or_name: str, seen: int, timeout: float) -> Endpoint:
         """The endpoint as soon as its revision is not ``seen``, or as it is after ``timeout`` seconds.
@@ -249,7 +249,7 @@ class DeploymentService:
                 written = self._table.write(changed)
             except Stale:
                 continue
-            self._changes.notify()
+            self._changes.tell()
             return written
 
     def _plan(self, config: EndpointConfig, generation: int) -> Plan:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from modelyard.base.changes import Changes
 from modelyard.base.clock import Clock
 from modelyard.base.errors import LeaseLost, ModelyardError, NotFound
 from modelyard.base.ids import Ids
 from modelyard.core.jobs import outcomes
 from modelyard.core.jobs.attempts import AttemptWork
-from modelyard.core.jobs.changes import JobChanges
 from modelyard.core.jobs.held import Held
 from modelyard.core.jobs.moves import Mover
 from modelyard.core.jobs.scheduling import choose
@@ -53,7 +53,7 @@ class JobController:
         work: AttemptWork,
         ids: Ids,
         clock: Clock,
-        changes: JobChanges,
+        changes: Changes,
         executor: Executor,
         pace: Pace | None = None,
         on_error: Callable[[str, Exception], None] | None = None,

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from modelyard.base.changes import Changes
 from modelyard.base.errors import AlreadyExists, Invalid, NotFound
 from modelyard.base.ids import Ids, wire_name
 from modelyard.base.paging import Page
 from modelyard.core.jobs import logs, points
-from modelyard.core.jobs.changes import JobChanges
 from modelyard.core.jobs.folders import JobFolders
 from modelyard.core.jobs.model import Job, JobQuery, JobState, LogPage, LogStream, Metric, NewJob, Phase
 from modelyard.core.jobs.ports import Environments
@@ -33,7 +33,7 @@ class JobService:
     """Thread-safe."""
 
     def __init__(
-        self, table: JobTable, folders: JobFolders, environments: Environments, ids: Ids, changes: JobChanges
+        self, table: JobTable, folders: JobFolders, environments: Environments, ids: Ids, changes: Changes
     ) -> None:
         self._table = table
         self._folders = folders

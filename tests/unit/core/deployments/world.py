@@ -8,11 +8,11 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelyard.base.changes import Changes
 from modelyard.base.clock import SteppedClock
 from modelyard.base.disk import RealDisk
 from modelyard.base.errors import Conflict, Invalid, NotFound
 from modelyard.base.ids import CountedIds
-from modelyard.core.deployments.changes import Changes
 from modelyard.core.deployments.controller import DeploymentController
 from modelyard.core.deployments.launch import Launcher, WorkerLimits
 from modelyard.core.deployments.model import Endpoint, NewConfig, Variant

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from modelyard.base.changes import Changes
 from modelyard.base.clock import SteppedClock
 from modelyard.base.ids import CountedIds
 from modelyard.core.jobs.attempts import AttemptWork
-from modelyard.core.jobs.changes import JobChanges
 from modelyard.core.jobs.controller import JobController, Pace
 from modelyard.core.jobs.folders import JobFolders
 from modelyard.core.jobs.model import Job, JobSpec, NewJob, Resources
@@ -56,7 +56,7 @@ class World:
         self.runner = FakeRunner(self.clock, self.script)
         self.staging, self.sessions, self.environments = FakeStaging(), FakeSessions(), FakeEnvironments()
         self.folders = JobFolders(folder / "jobs")
-        self.changes = JobChanges()
+        self.changes = Changes()
         self.capacity = capacity
         self.service = JobService(self.table, self.folders, self.environments, self.ids, self.changes)
 

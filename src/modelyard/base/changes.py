@@ -1,7 +1,7 @@
-"""News inside one process that some job changed, so that who waits need not poll fast.
+"""Word, inside one process, that something stored has changed, so that who waits need not poll fast.
 
-Owns a counter and a condition. It is only a hint: another process's writes raise no news here, so a waiter
-looks at the table again after each ``wait``, whatever woke it.
+Owns a counter and a condition; refuses to say what changed. It is only a hint: what another process writes is
+not heard here, so a waiter looks again after each ``wait``, whatever woke it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,15 @@ import threading
 from collections.abc import Callable
 
 
-class JobChanges:
-    """Thread-safe."""
+class Changes:
+    """Thread-safe.
+
+    >>> changes = Changes()
+    >>> mark = changes.mark()
+    >>> changes.tell()
+    >>> changes.wait(mark, timeout=10)
+    True
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -27,11 +34,11 @@ class JobChanges:
             listener()
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call this at each ``tell``, in the teller's thread; it must be quick (the controller's loop: wake)."""
+        """Call this at each ``tell``, in the teller's thread; it must be quick (a controller's loop: wake)."""
         self._listeners += (listener,)
 
     def mark(self) -> int:
-        """Where the news stand now; take it before looking at the table."""
+        """Where the news stand now; take it before you look."""
         return self._count
 
     def wait(self, mark: int, timeout: float) -> bool:
