@@ -20,6 +20,9 @@ from modelyard.core.identity.ports import Cipher, KeyRow, KeyTable
 
 Entropy = Callable[[int], bytes]
 
+REMEMBERED = 86_400.0
+"""Seconds for which an expired session stays known, so that who uses it hears that it has expired."""
+
 
 class KeyService:
     """Thread-safe."""
@@ -64,21 +67,33 @@ class KeyService:
         self._add(row)
         return _info(row), token
 
-    def session(self, principal: str, lifetime: float, owner: str | None = None) -> Credential:
-        """Credentials with the rights of ``principal`` that end after ``lifetime`` seconds or with ``owner``.
+    def session(self, maker: str, lifetime: float, owner: str | None = None) -> Credential:
+        """Credentials with the rights of the key ``maker`` that end after ``lifetime`` seconds or with ``owner``.
 
-        Raises NotFound when that key is gone.
+        Made from a session they belong to its owner and end no later than it. Raises NotFound when ``maker`` is gone.
         """
-        if self.lookup(principal) is None:
-            raise NotFound(kind="key", name=principal)
+        made_by = self._table.get(maker)
+        if made_by is None or self.lookup(maker) is None:
+            raise NotFound(kind="key", name=maker)
         now = self._clock.now()
+        expires = now + lifetime
+        if made_by.kind == "session":
+            owner, expires = made_by.owner, min(expires, made_by.expires or expires)
         access_key, secret, token = self._access_key("ASIA"), self._secret(), self._secret() + self._secret()
         sealed = self._seal(f"{secret}\n{token}")
-        self._add(KeyRow(access_key, "session", "", principal, now, now + lifetime, sealed, owner=owner))
-        return Credential(access_key, secret, principal, token, now + lifetime)
+        self._add(KeyRow(access_key, "session", "", made_by.principal, now, expires, sealed, owner=owner))
+        if self._table.get(maker) is None:
+            # Its owner ended meanwhile and may not have taken this row with it.
+            self._table.remove(access_key)
+            self._forget()
+            raise NotFound(kind="key", name=maker)
+        return Credential(access_key, secret, made_by.principal, token, expires)
 
     def lookup(self, access_key: str) -> Credential | None:
-        """The credential of a signing or session key; None when there is none, or its principal is gone."""
+        """The credential of a signing or session key; None when there is none, or its principal is gone.
+
+        An expired session is found too: whoever checks a signature says that it has expired.
+        """
         known = self._known.get(access_key)
         if known is None:
             row = self._table.get(access_key)
@@ -87,8 +102,6 @@ class KeyService:
             known = self._credential(row)
             with self._guard:
                 self._known[access_key] = known
-        if known.expires is not None and known.expires <= self._clock.now():
-            return None
         if known.principal != access_key and self.lookup(known.principal) is None:
             return None
         return known
@@ -99,7 +112,7 @@ class KeyService:
         return _info(row) if row is not None else None
 
     def credentials(self) -> tuple[Credential, ...]:
-        """Every key that can sign now."""
+        """Every key whose signature is known here, expired sessions among them."""
         found = (self.lookup(row.id) for row in self._table.all() if row.sealed is not None)
         return tuple(credential for credential in found if credential is not None)
 
@@ -130,8 +143,8 @@ class KeyService:
             self._forget()
 
     def sweep(self) -> None:
-        """Remove sessions that have expired."""
-        if self._table.remove_expired(self._clock.now()):
+        """Remove sessions that expired long ago."""
+        if self._table.remove_expired(self._clock.now() - REMEMBERED):
             self._forget()
 
     def _add(self, row: KeyRow) -> None:

@@ -70,6 +70,23 @@ def test_an_assumed_role_signs(door: Door, key: Credential) -> None:
         door.client("sts", forged).get_caller_identity()
 
 
+def test_what_a_jobs_session_assumes_ends_with_the_job(door: Door, key: Credential, keys: KeyService) -> None:
+    job = keys.session(key.access_key, 1000, owner="job-1")
+    answer = door.client("sts", job).assume_role(RoleArn=ROLE_ARN, RoleSessionName="me", DurationSeconds=3600)
+    made = answer["Credentials"]
+    assert made["Expiration"].timestamp() <= (job.expires or 0) + 1
+    session = Credential(made["AccessKeyId"], made["SecretAccessKey"], "", made["SessionToken"])
+    assert door.client("sts", session).get_caller_identity()["Account"] == "000000000000"
+    keys.end_sessions("job-1")
+    with pytest.raises(ClientError, match="InvalidClientTokenId"):
+        door.client("sts", session).get_caller_identity()
+
+
+def test_an_expired_session_is_told_so(door: Door, key: Credential, keys: KeyService) -> None:
+    with pytest.raises(ClientError, match="ExpiredToken"):
+        door.client("sts", keys.session(key.access_key, -1)).get_caller_identity()
+
+
 def test_constraints_of_a_query_service(door: Door, key: Credential) -> None:
     with pytest.raises(ClientError) as refused:
         door.client("sts", key, parameter_validation=False).assume_role(RoleArn="short", DurationSeconds=1)

@@ -9,7 +9,8 @@ import pytest
 from modelyard.base.clock import SteppedClock
 from modelyard.base.disk import RealDisk
 from modelyard.base.errors import Invalid, NotFound
-from modelyard.core.identity.service import KeyService
+from modelyard.core.identity.ports import KeyRow
+from modelyard.core.identity.service import REMEMBERED, KeyService
 from modelyard.stores.sql.cipher import FileCipher
 from modelyard.stores.sql.database import Database
 from modelyard.stores.sql.identity import SqlKeyTable
@@ -41,15 +42,46 @@ def test_the_master_key_is_private(keys: KeyService, tmp_path: Path) -> None:
 def test_a_session_ends_with_time_with_its_job_and_with_its_principal(keys: KeyService, clock: SteppedClock) -> None:
     first, second = keys.create("first"), keys.create("second")
     timed = keys.session(first.access_key, 60)
-    owned = keys.session(first.access_key, 600, owner="job-1")
-    follows = keys.session(second.access_key, 600)
+    owned = keys.session(first.access_key, 2 * REMEMBERED, owner="job-1")
+    follows = keys.session(second.access_key, 2 * REMEMBERED)
     assert keys.lookup(timed.access_key) == timed
     clock.step(61)
+    assert keys.lookup(timed.access_key) == timed, "the signature's check says that it has expired"
+    keys.sweep()
+    assert keys.lookup(timed.access_key) == timed
+    clock.step(REMEMBERED)
+    keys.sweep()
     assert keys.lookup(timed.access_key) is None
     keys.end_sessions("job-1")
     assert keys.lookup(owned.access_key) is None
     keys.delete(second.access_key)
     assert keys.lookup(follows.access_key) is None
+
+
+def test_a_session_made_from_a_session_ends_with_it(keys: KeyService, clock: SteppedClock) -> None:
+    job = keys.session(keys.create("owner").access_key, 60, owner="job-1")
+    made = keys.session(job.access_key, 3600, owner="nobody")
+    assert (made.principal, made.expires) == (job.principal, job.expires)
+    assert keys.session(made.access_key, 10).expires == clock.now() + 10
+    keys.end_sessions("job-1")
+    assert keys.lookup(made.access_key) is None
+    assert [row.kind for row in keys._table.all()] == ["signing"]
+    with pytest.raises(NotFound):
+        keys.session(job.access_key, 10)
+
+
+def test_a_session_whose_maker_ends_meanwhile_is_not_made(keys: KeyService, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = keys.session(keys.create("owner").access_key, 60, owner="job-1")
+    add = keys._table.add
+
+    def ended_before(row: KeyRow) -> None:
+        keys.end_sessions("job-1")
+        add(row)
+
+    monkeypatch.setattr(keys._table, "add", ended_before)
+    with pytest.raises(NotFound):
+        keys.session(job.access_key, 10)
+    assert [row.kind for row in keys._table.all()] == ["signing"]
 
 
 def test_the_last_signing_key_cannot_be_deleted(keys: KeyService) -> None:

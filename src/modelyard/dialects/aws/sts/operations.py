@@ -1,8 +1,8 @@
 """STS as SageMaker's clients use it: GetCallerIdentity and AssumeRole.
 
 Everyone who signs is the default role in a session, because the SDK's get_execution_role refuses a user's Arn;
-a session that AssumeRole made has the rights of the key that asked for it
-(https://docs.aws.amazon.com/STS/latest/APIReference/API_Operations.html).
+a session that AssumeRole made has the rights of the key that asked for it, and asked for by a job's session it ends
+with the job (https://docs.aws.amazon.com/STS/latest/APIReference/API_Operations.html).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class StsOperations:
         }
 
     def assume_role(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
-        """Raises AccessDenied for a role that was deleted."""
+        """Raises AccessDenied for a role that was deleted, or a key that ended meanwhile."""
         arn, session = request["RoleArn"], request["RoleSessionName"]
         try:
             role = self._roles.get(arn.rpartition("/")[2])
@@ -42,7 +42,10 @@ class StsOperations:
             raise _denied(call, arn) from error
         if call.credential is None:
             raise _denied(call, arn)
-        made = self._keys.session(call.credential.principal, request.get("DurationSeconds", 3600))
+        try:
+            made = self._keys.session(call.credential.access_key, request.get("DurationSeconds", 3600))
+        except NotFound as error:
+            raise _denied(call, arn) from error
         return {
             "Credentials": {
                 "AccessKeyId": made.access_key,
