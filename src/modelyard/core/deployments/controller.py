@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -44,6 +45,8 @@ _SWEEP_SECONDS = 60.0
 _STAGING_RETRY = 15.0
 _EARLY_SECONDS = 60.0
 _KILL_SECONDS = 5.0
+_REST_SECONDS = 1.0
+"""How long an endpoint rests after an error, as a job does (core.jobs.controller.Pace)."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +78,8 @@ class _Memory:
     lease: Lease | None = None
     routed: int | None = None
     """The generation that the front asks."""
+    rest_until: float = -math.inf
+    """After an error the endpoint is let be until then (monotonic seconds)."""
 
 
 _Act = Callable[[Endpoint, list[Worker], _Memory], bool]
@@ -84,7 +89,8 @@ class DeploymentController:
     """``step`` is one pass; call it from one thread. ``folder`` is the endpoints' folder of the data directory.
 
     ``grace`` is how long a leaving worker may finish what it holds, ``load_timeout`` how long a model may
-    take to load, both in seconds. ``executor`` stages models and builds environments.
+    take to load, both in seconds. ``executor`` stages models and builds environments. ``on_error`` gets what
+    went wrong with one endpoint; it rests and is tried again.
     """
 
     def __init__(
@@ -102,6 +108,7 @@ class DeploymentController:
         owner: str,
         load_timeout: float = 600,
         grace: float = 65,
+        on_error: Callable[[str, Exception], None] | None = None,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -116,6 +123,7 @@ class DeploymentController:
         self._owner = owner
         self._load_timeout = load_timeout
         self._grace = grace
+        self._on_error = on_error or _report
         self._memory: dict[str, _Memory] = {}
         self._published: tuple[Route, ...] | None = None
         self._withdrawn: frozenset[str] = frozenset()
@@ -137,17 +145,16 @@ class DeploymentController:
         busy = False
         for endpoint in endpoints:
             memory = self._memory.setdefault(endpoint.id, _Memory())
+            if self._clock.monotonic() < memory.rest_until:
+                continue
             try:
                 busy |= act(endpoint, mine.get(endpoint.id, []), memory)
             except (LeaseLost, Stale):
                 busy = True
-            except (ModelyardError, OSError):
-                _log.exception("endpoint %s: this pass failed; the next one tries again", endpoint.name)
+            except Exception as error:  # noqa: BLE001 - the edge of one endpoint: its trouble must not hold up others
+                memory.rest_until = self._clock.monotonic() + _REST_SECONDS
+                self._on_error(endpoint.name, error)
         return busy
-
-    def republish(self) -> None:
-        """Give the front the whole table again at the next pass (it has been restarted)."""
-        self._published = None
 
     def close(self, grace: float = 5, pause: Callable[[float], None] = time.sleep) -> None:
         """A clean stop: every worker ends, after what it holds or ``grace`` seconds. The next controller starts
@@ -424,3 +431,7 @@ def _plan_of(endpoint: Endpoint, generation: int) -> Plan | None:
 
 def _reason(error: BaseException) -> str:
     return error.message if isinstance(error, ModelyardError) else f"{type(error).__name__}: {error}"
+
+
+def _report(name: str, error: Exception) -> None:
+    _log.error("endpoint %s: %s; it is tried again", name, error, exc_info=error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
+from pathlib import Path
 
 import pytest
 
@@ -376,3 +378,32 @@ def test_a_clean_stop_waits_no_longer_than_it_must(world: World) -> None:
     began = world.clock.now()
     world.controller.close(grace=5, pause=world.clock.step)
     assert 10 <= world.clock.now() - began < 11
+
+
+def test_an_endpoint_that_nobody_foresaw_the_trouble_of_rests_and_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tolerated += (RuntimeError,)
+    bad = world.serving()
+    (place,) = world.folders()
+    world.pool.die(place)
+    looks: list[float] = []
+    observe = world.pool.observe
+
+    def failing(folder: Path) -> WorkerObservation:
+        if folder.parent.name == bad.id:
+            looks.append(world.clock.monotonic())
+            raise RuntimeError("a record that no one can read")
+        return observe(folder)
+
+    monkeypatch.setattr(world.pool, "observe", failing)
+    world.create("other")
+    world.settle()
+    assert world.get("other").state is EndpointState.SERVING
+    assert [name for name, _error in world.errors] == ["flowers"] * len(looks)
+    assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(looks))
+    monkeypatch.undo()
+    world.clock.step(1)
+    world.settle()
+    assert [observe(folder).state for folder in world.folders()] == ["ready"]
+    assert world.folders() != [place]

@@ -11,7 +11,7 @@ from pathlib import Path
 from modelyard.base.changes import Changes
 from modelyard.base.clock import SteppedClock
 from modelyard.base.disk import RealDisk
-from modelyard.base.errors import Conflict, Invalid, NotFound
+from modelyard.base.errors import Conflict, Invalid, ModelyardError, NotFound
 from modelyard.base.ids import CountedIds
 from modelyard.core.deployments.controller import DeploymentController
 from modelyard.core.deployments.launch import Launcher, WorkerLimits
@@ -167,6 +167,9 @@ class World:
     executor: NowExecutor = field(default_factory=NowExecutor)
     ids: CountedIds = field(default_factory=CountedIds)
     changes: Changes = field(default_factory=Changes)
+    errors: list[tuple[str, Exception]] = field(default_factory=list)
+    tolerated: tuple[type[Exception], ...] = (ModelyardError, OSError)
+    """What a controller may report of an endpoint; anything else fails the test."""
 
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:///{self.folder}/catalogue.db")
@@ -193,7 +196,13 @@ class World:
             self.changes,
             self.endpoints,
             owner,
+            on_error=self.report,
         )
+
+    def report(self, name: str, error: Exception) -> None:
+        if not isinstance(error, self.tolerated):
+            raise error
+        self.errors.append((name, error))
 
     def config(self, name: str, *variants: Variant) -> str:
         self.service.create_config(NewConfig(name, "sagemaker", "us-east-1", variants or (Variant("A", "m1"),)))
