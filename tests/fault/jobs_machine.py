@@ -41,20 +41,20 @@ class Crash(BaseException):
 
 
 class Gate:
-    """Counts the passages of one controller; at the armed one something happens."""
+    """Counts the passages of one controller, all or those of one call; at the armed one something happens."""
 
     def __init__(self) -> None:
-        self._left = 0
+        self._left, self._call = 0, ""
         self._happens: Callable[[], None] = lambda: None
 
-    def arm(self, passages: int, happens: Callable[[], None]) -> None:
-        self._left, self._happens = passages, happens
+    def arm(self, passages: int, happens: Callable[[], None], call: str = "") -> None:
+        self._left, self._call, self._happens = passages, call, happens
 
     def disarm(self) -> None:
         self._left = 0
 
-    def passage(self) -> None:
-        if self._left:
+    def passage(self, call: str) -> None:
+        if self._left and self._call in ("", call):
             self._left -= 1
             if not self._left:
                 self._happens()
@@ -72,9 +72,9 @@ class Gated:
             return value
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            self._gate.passage()
+            self._gate.passage(name)
             result = value(*args, **kwargs)
-            self._gate.passage()
+            self._gate.passage(name)
             return result
 
         return call
@@ -99,9 +99,9 @@ class Controllers:
         self.gates[place].disarm()
         self._live[place] = self._new(place)
 
-    def pause(self, place: int, passages: int, meanwhile: Callable[[], None]) -> None:
+    def pause(self, place: int, passages: int, meanwhile: Callable[[], None], call: str = "") -> None:
         """The controller stands still at the given passage while something else happens."""
-        self.gates[place].arm(passages, meanwhile)
+        self.gates[place].arm(passages, meanwhile, call)
         self.step(place)
         self.gates[place].disarm()
 
@@ -122,6 +122,7 @@ def _crash() -> None:
 
 PLACES = st.integers(0, 1)
 PASSAGES = st.integers(1, 60)
+CALLS = st.sampled_from(["start", "seal", "observe", "holds", "advance", "stage", "collect", "issue", "claim", "admit"])
 SPANS = st.sampled_from([0.1, 0.5, 0.9, 1.0, 2.0, 2.9, 3.0, 3.1, 5.0])
 SCRIPTS = st.builds(
     Script,
@@ -172,6 +173,11 @@ class JobsMachine(RuleBasedStateMachine):
     @rule(place=PLACES, passages=PASSAGES, seconds=st.lists(SPANS, min_size=1, max_size=6))
     def pause(self, place: int, passages: int, seconds: list[float]) -> None:
         self.controllers.pause(place, passages, lambda: self._other_works(1 - place, seconds))
+
+    @rule(place=PLACES, call=CALLS, passages=st.integers(1, 4), seconds=st.lists(SPANS, min_size=3, max_size=6))
+    def pause_at(self, place: int, call: str, passages: int, seconds: list[float]) -> None:
+        """Where it matters most: just before or after a call of this name."""
+        self.controllers.pause(place, passages, lambda: self._other_works(1 - place, seconds), call)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())

@@ -56,7 +56,7 @@ class _Contract(JobTableContract):
 
 def schedules(_folder: Path) -> None:
     """Two controllers keep the laws under every schedule (test_jobs_state_machine)."""
-    run_state_machine_as_test(JobsMachine, settings=settings(SETTINGS, derandomize=True))
+    run_state_machine_as_test(JobsMachine, settings=settings(SETTINGS, derandomize=True, max_examples=2000))
 
 
 def contract(name: str) -> Callable[[Path], None]:
