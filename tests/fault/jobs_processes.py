@@ -154,7 +154,7 @@ class Yard:
         found = []
         for attempt in self.table.attempts(job.id):
             path = logs.log_file(self.folders.attempt(job.id, attempt.number), "algo-1")
-            lines = logs.read_page(path, None, 100_000).lines
+            lines = logs.read_page(path, logs.Window(limit=100_000)).lines
             if lines:
                 found.append((sum(line.text == "begin" for line in lines), lines[0].at, lines[-1].at))
         return found

@@ -17,6 +17,7 @@ from modelyard.app.house import House, open_house
 from modelyard.app.settings import Settings
 from modelyard.base.paging import Listing
 from modelyard.core.deployments.model import Endpoint
+from modelyard.core.jobs.logs import Window
 from modelyard.core.jobs.model import Job, JobQuery
 from modelyard.core.jobs.states import TERMINAL
 from modelyard.core.models.model import Model
@@ -89,7 +90,7 @@ def job_log(data_dir: Path | None, name: str, follow: bool) -> Iterator[LogEvent
 def _new_lines(house: House, job: Job, read: dict[str, int]) -> Iterator[LogEvent]:
     for stream in house.jobs.log_streams(job):
         while True:
-            page = house.jobs.read_log(job, stream.name, read.get(stream.name, 0))
+            page = house.jobs.read_log(job, stream.name, Window(read.get(stream.name, 0)))
             yield from (LogEvent("line", line.text) for line in page.lines)
             if page.end == read.get(stream.name, 0):
                 break

@@ -32,6 +32,7 @@ from modelyard.core.deployments.model import (
 from modelyard.core.deployments.ports import DeploymentTable, Models, Stale
 from modelyard.core.deployments.states import check
 from modelyard.core.jobs import logs
+from modelyard.core.jobs.logs import FROM_START, Window
 from modelyard.core.jobs.model import LogPage, LogStream
 
 Share = tuple[float | None, int | None]
@@ -199,20 +200,11 @@ class DeploymentService:
         """One stream for each worker, oldest first; of those that are gone the newest few."""
         return tuple(self._stream(worker) for worker in self._table.workers(endpoint.id))
 
-    def read_log(
-        self,
-        endpoint: Endpoint,
-        stream: str,
-        offset: int | None = None,
-        limit: int = 10_000,
-        backward: bool = False,
-        since: int | None = None,
-        until: int | None = None,
-    ) -> LogPage:
-        """Lines of one of the endpoint's streams; see ``core.jobs.logs.read_page``. Raises NotFound for another."""
+    def read_log(self, endpoint: Endpoint, stream: str, window: Window = FROM_START) -> LogPage:
+        """Lines of one of the endpoint's streams. Raises NotFound for another stream."""
         for worker in self._table.workers(endpoint.id):
             if stream_name(worker) == stream:
-                return logs.read_page(log_file(self._folder, worker), offset, limit, backward, since, until)
+                return logs.read_page(log_file(self._folder, worker), window)
         raise NotFound(kind="log stream", name=stream)
 
     def report_hung(self, socket: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,30 +31,35 @@ def first_epoch(job: Job) -> int:
     return int(job.created)
 
 
-def read_page(
-    path: Path,
-    offset: int | None,
-    limit: int,
-    backward: bool = False,
-    since: int | None = None,
-    until: int | None = None,
-) -> LogPage:
-    """At most ``limit`` lines forward from ``offset`` (None: the start), or backward from it (None: the end).
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is read of a log: at most ``limit`` lines forward from ``offset`` (None: the start), or ``backward``
+    from it (None: the end). Only lines whose time t has ``since <= t < until``, in epoch milliseconds."""
 
-    Only lines whose time t has ``since <= t < until``, in epoch milliseconds. A file that is not there yet
-    reads as empty.
-    """
+    offset: int | None = None
+    limit: int = 10_000
+    backward: bool = False
+    since: int | None = None
+    until: int | None = None
+
+
+FROM_START = Window()
+
+
+def read_page(path: Path, window: Window) -> LogPage:
+    """The lines of ``window``. A file that is not there yet reads as empty."""
+    offset = window.offset
     try:
         file = open_left(path)
     except FileNotFoundError:
         return LogPage((), offset or 0, offset or 0)
     with file:
         size = os.fstat(file.fileno()).st_size
-        low = 0 if since is None else _first_at(file, size, since)
-        high = size if until is None else _first_at(file, size, until)
-        if backward:
-            return _backward(file, low, high if offset is None else max(low, min(offset, high)), limit)
-        return _forward(file, min(max(low, offset or 0), size), high, limit)
+        low = 0 if window.since is None else _first_at(file, size, window.since)
+        high = size if window.until is None else _first_at(file, size, window.until)
+        if window.backward:
+            return _backward(file, low, high if offset is None else max(low, min(offset, high)), window.limit)
+        return _forward(file, min(max(low, offset or 0), size), high, window.limit)
 
 
 def span(path: Path) -> tuple[int | None, int | None, int]:
@@ -73,8 +79,18 @@ def span(path: Path) -> tuple[int | None, int | None, int]:
 
 def last_text(path: Path, lines: int = 20) -> str | None:
     """The last line that says something, of the last ``lines``."""
-    page = read_page(path, None, lines, backward=True)
+    page = read_page(path, Window(limit=lines, backward=True))
     return next((line.text.strip() for line in reversed(page.lines) if line.text.strip()), None)
+
+
+def text(path: Path) -> str:
+    """All that was printed, without its times; nothing for a file that is not there."""
+    try:
+        file = open_left(path)
+    except FileNotFoundError:
+        return ""
+    with file:
+        return "\n".join(line.text for line, _after in _lines(file, 0, os.fstat(file.fileno()).st_size))
 
 
 def _forward(file: BinaryIO, start: int, high: int, limit: int) -> LogPage:

@@ -18,6 +18,7 @@ from modelyard.base.ids import Ids, wire_name
 from modelyard.base.paging import Page
 from modelyard.core.jobs import logs, points
 from modelyard.core.jobs.folders import JobFolders
+from modelyard.core.jobs.logs import FROM_START, Window
 from modelyard.core.jobs.model import Job, JobQuery, JobState, LogPage, LogStream, Metric, NewJob, Phase
 from modelyard.core.jobs.ports import Environments
 from modelyard.core.jobs.states import TERMINAL
@@ -101,20 +102,11 @@ class JobService:
         """One stream for each host and attempt, in order of attempt and host; they are there from creation on."""
         return tuple(self._stream(job, attempt, host) for attempt, host in self._shown(job))
 
-    def read_log(
-        self,
-        job: Job,
-        stream: str,
-        offset: int | None = None,
-        limit: int = 10_000,
-        backward: bool = False,
-        since: int | None = None,
-        until: int | None = None,
-    ) -> LogPage:
-        """Lines of one of the job's streams; see ``logs.read_page``. Raises NotFound for another stream."""
+    def read_log(self, job: Job, stream: str, window: Window = FROM_START) -> LogPage:
+        """Lines of one of the job's streams. Raises NotFound for another stream."""
         for attempt, host in self._shown(job):
             if _stream_name(job, attempt, host) == stream:
-                return logs.read_page(self._log(job, attempt, host), offset, limit, backward, since, until)
+                return logs.read_page(self._log(job, attempt, host), window)
         raise NotFound(kind="log stream", name=stream)
 
     def metrics(self, job: Job, name: str | None = None) -> tuple[Metric, ...]:

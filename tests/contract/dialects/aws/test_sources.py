@@ -45,10 +45,10 @@ class Endpoints:
     def log_streams(self, _endpoint: Named) -> tuple[LogStream, ...]:
         return tuple(LogStream(name, "", 5.0, *files.span(path)) for name, path in self.files.items())
 
-    def read_log(self, _endpoint: Named, stream: str, *window: Any) -> LogPage:
+    def read_log(self, _endpoint: Named, stream: str, window: files.Window) -> LogPage:
         if stream not in self.files:
             raise NotFound(kind="log stream", name=stream)
-        return files.read_page(self.files[stream], *window)
+        return files.read_page(self.files[stream], window)
 
 
 @pytest.fixture

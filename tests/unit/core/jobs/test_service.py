@@ -10,6 +10,7 @@ import pytest
 
 from modelyard.base.errors import AlreadyExists, Conflict, NotFound
 from modelyard.base.paging import Listing
+from modelyard.core.jobs.logs import Window
 from modelyard.core.jobs.model import JobQuery, JobState, NewJob, Resources
 from modelyard.testing.fake_runner import Script
 from tests.unit.core.jobs.world import SPEC, World
@@ -87,7 +88,7 @@ class TestLogs:
         assert (stream.first_at, stream.last_at, stream.size) == (5, 7, 12)
         page = world.service.read_log(job, stream.name)
         assert [(line.at, line.text, line.offset) for line in page.lines] == [(5, "one", 0), (7, "two", 6)]
-        assert world.service.read_log(job, stream.name, page.end).lines == ()
+        assert world.service.read_log(job, stream.name, Window(page.end)).lines == ()
 
     def test_a_second_attempt_has_streams_of_its_own(self, world: World) -> None:
         world.scripts["fit/1"] = Script(lost=True)

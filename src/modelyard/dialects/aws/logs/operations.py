@@ -12,10 +12,11 @@ from itertools import islice
 from typing import Any
 
 from modelyard.base.errors import ModelyardError, NotFound
+from modelyard.core.jobs.logs import Window
 from modelyard.core.jobs.model import LogLine, LogStream
 from modelyard.dialects.aws.logs.pattern import BadPattern, matcher
 from modelyard.dialects.aws.logs.search import Place, search
-from modelyard.dialects.aws.logs.sources import LogGroup, LogSource, Window
+from modelyard.dialects.aws.logs.sources import LogGroup, LogSource
 from modelyard.dialects.aws.protocol import AwsError, AwsService, Call
 from modelyard.dialects.aws.protocol.errors import from_core
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from modelyard.core.jobs.logs import Window
 from modelyard.core.jobs.model import LogLine
-from modelyard.dialects.aws.logs.sources import LogSource, Window
+from modelyard.dialects.aws.logs.sources import LogSource
 
 MOST_LOOKED_AT = 100_000
 """Lines that one page looks at, whether they match or not."""

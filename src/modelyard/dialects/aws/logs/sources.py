@@ -15,6 +15,7 @@ from modelyard.base.errors import NotFound
 from modelyard.base.paging import Listing, Page
 from modelyard.core.deployments.model import Endpoint
 from modelyard.core.deployments.service import DeploymentService
+from modelyard.core.jobs.logs import Window
 from modelyard.core.jobs.model import Job, JobQuery, LogPage, LogStream
 from modelyard.core.jobs.service import JobService
 
@@ -30,17 +31,6 @@ class LogGroup:
 
     name: str
     created: float
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What is read of a stream: ``core.jobs.logs.read_page`` says how. Times are epoch milliseconds."""
-
-    offset: int | None = None
-    limit: int = 10_000
-    backward: bool = False
-    since: int | None = None
-    until: int | None = None
 
 
 class LogSource(Protocol):
@@ -79,9 +69,7 @@ class JobLogs:
         job = self._named(stream.partition("/")[0])
         if job is None:
             raise NotFound(kind="log stream", name=stream)
-        return self._jobs.read_log(
-            job, stream, window.offset, window.limit, window.backward, window.since, window.until
-        )
+        return self._jobs.read_log(job, stream, window)
 
     def _matching(self, prefix: str, newest_first: bool) -> Iterator[Job]:
         name, slash, _ = prefix.partition("/")
@@ -120,9 +108,7 @@ class EndpointLogs:
         yield from reversed(found) if newest_first else sorted(found, key=lambda stream: stream.name)
 
     def read(self, group: str, stream: str, window: Window) -> LogPage:
-        return self._deployments.read_log(
-            self._get(group), stream, window.offset, window.limit, window.backward, window.since, window.until
-        )
+        return self._deployments.read_log(self._get(group), stream, window)
 
     def _get(self, group: str) -> Endpoint:
         endpoint = self._named(group)
