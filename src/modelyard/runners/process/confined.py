@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelyard.base.disk import RealDisk
+from modelyard.core.jobs import logs
 from modelyard.runners.process import records
 from modelyard.runners.process.launch import launch
 from modelyard.runners.process.limits import Limits
@@ -80,8 +81,7 @@ class Confined:
         launch(self._rules.supervisor, self._rules.sandboxed(spec))
         while (state := records.read(watched)).state == "running":
             time.sleep(_PAUSE)
-        said = (watched / "log").read_text("utf-8", "replace") if (watched / "log").exists() else ""
-        printed = "\n".join(line.partition("\t")[2] for line in said.splitlines())
+        printed = logs.text(watched / "log")
         code = state.exit.get("code") if state.state == "exited" and state.exit.get("reason") == "exited" else None
         shutil.rmtree(watched, ignore_errors=True)
         shutil.rmtree(target / "tmp", ignore_errors=True)

@@ -15,6 +15,7 @@ from modelyard.base.clock import Clock
 from modelyard.base.disk import Disk
 from modelyard.base.errors import Conflict, Unavailable
 from modelyard.core.deployments.ports import WorkerObservation, WorkerSpec
+from modelyard.core.jobs import logs
 from modelyard.runners.process import cgroups, records
 from modelyard.runners.process.launch import launch
 from modelyard.runners.process.rules import Rules, variables
@@ -24,7 +25,7 @@ from modelyard.runners.process.spec import Spec
 
 _WEIGHT = 1.0
 _QUOTED_LINES = 10
-_QUOTED_BYTES = 4096
+_QUOTED = 4096
 _GRACE_WITHOUT_SERVER = 30.0
 
 
@@ -120,10 +121,5 @@ def _is_file(path: Path) -> bool:
 
 def last_lines(log: Path) -> str:
     """The text of a log's last lines, for a message."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _QUOTED_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    return "\n".join(line.partition("\t")[2] or line for line in lines[-_QUOTED_LINES:]).strip()
+    lines = logs.read_page(log, logs.Window(limit=_QUOTED_LINES, backward=True)).lines
+    return "\n".join(line.text for line in lines)[-_QUOTED:].strip()
