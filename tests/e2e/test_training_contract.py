@@ -40,6 +40,19 @@ def test_a_script_that_fails_is_quoted(journey: Journey) -> None:
     assert "before" in log
 
 
+def test_of_two_hosts_the_one_that_failed_is_quoted(journey: Journey) -> None:
+    script = """
+import os, time
+if os.environ['SM_CURRENT_HOST'] == 'algo-2':
+    raise ValueError('only the second host fails')
+time.sleep(60)
+"""
+    journey.start_training(SKLEARN, journey.upload_source(script), ResourceConfig=hosts(2))
+    job, _ = ended(journey, "Failed")
+    assert "only the second host fails" in job["FailureReason"]
+    assert job["TrainingTimeInSeconds"] < 40
+
+
 def test_the_failure_file_is_the_reason(journey: Journey) -> None:
     script = "open('/opt/ml/output/failure', 'w').write('x' * 2000)\nraise SystemExit(3)"
     journey.start_training(SKLEARN, journey.upload_source(script))

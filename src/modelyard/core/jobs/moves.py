@@ -152,7 +152,7 @@ class Mover:
         if held.collected is None:
             self._do(held, "collect", partial(self._work.collect, job, attempt))
             return True
-        line = logs.last_text(logs.log_file(self._folder(held), job.spec.resources.hosts[0]))
+        line = logs.last_text(logs.log_file(self._folder(held), seen.host or job.spec.resources.hosts[0]))
         return self._advance(held, outcomes.ended(job, seen, held.collected, line))
 
     def _never_started(self, held: Held) -> bool:

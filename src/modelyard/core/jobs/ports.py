@@ -67,7 +67,8 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """``absent``: never started here. ``reason`` of an exit: ``exited``, ``stopped``, ``deadline``,
-    ``memory`` or ``refused`` (the sandbox could not be made; ``message`` says why)."""
+    ``memory`` or ``refused`` (the sandbox could not be made; ``message`` says why). ``host``: the one that failed
+    first, whose code ``exit_code`` is."""
 
     state: Literal["absent", "running", "exited", "lost"]
     started: float | None = None
@@ -76,6 +77,7 @@ class Observation:
     reason: Literal["exited", "stopped", "deadline", "memory", "refused"] | None = None
     message: str = ""
     dropped_lines: int = 0
+    host: str | None = None
 
 
 class Runner(Protocol):

@@ -134,6 +134,7 @@ def _observation(record: Mapping[str, Any]) -> Observation:
         reason=record["reason"],
         message=record["message"],
         dropped_lines=record["dropped_lines"],
+        host=record.get("host"),
     )
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.base.clock import Clock
-from modelyard.base.disk import Disk, is_locked, listen_unix, write_durably
+from modelyard.base.disk import Disk, is_locked, listen_unix, write_all, write_durably
 from modelyard.runners.process import boxes, cgroups, guard, kernel, limits, records
 from modelyard.runners.process.lines import LineLog
 from modelyard.runners.process.spec import Spec
@@ -78,6 +78,7 @@ class _Run:
         self._boxes: list[boxes.RunningBox] = []
         self._groups: list[cgroups.Cgroup | None] = []
         self._logs: list[LineLog] = []
+        self._linked = False
         self._reason: str | None = None
         self._message = ""
         self._failed: boxes.RunningBox | None = None
@@ -165,6 +166,7 @@ class _Run:
             if link.is_symlink():
                 link.unlink()
             link.symlink_to(target)
+            self._linked = True
         except OSError as error:
             raise boxes.Refused(
                 f"this machine gives no sandbox, and {link}, which the job's command needs, cannot be made: {error}"
@@ -301,7 +303,8 @@ class _Run:
     def _record(self) -> dict[str, Any]:
         box = self._failed or self._boxes[0]
         hosts = {each.box.name: each.code for each in self._boxes}
-        return {"code": box.code, "reason": self._reason or "exited", "message": self._message, "hosts": hosts}
+        said = {"code": box.code, "reason": self._reason or "exited", "message": self._message}
+        return {**said, "host": box.box.name, "hosts": hosts}
 
     def abandon(self) -> None:
         """End what was started before the start as a whole failed."""
@@ -319,7 +322,7 @@ class _Run:
         for group in self._groups:
             if group is not None:
                 group.remove()
-        if self._spec.link:
+        if self._linked:
             with contextlib.suppress(OSError):
                 Path(self._spec.link).unlink()
         return sum(log.dropped for log in self._logs)
@@ -334,7 +337,7 @@ def _how(code: int) -> str:
 
 def _secrets(spec: Spec) -> int:
     descriptor = os.memfd_create("secrets", os.MFD_CLOEXEC)
-    os.write(descriptor, json.dumps(dict(spec.secrets)).encode())
+    write_all(descriptor, json.dumps(dict(spec.secrets)).encode())
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 
