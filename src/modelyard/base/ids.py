@@ -1,14 +1,32 @@
-"""Identifiers and names: one uuid4 for each object, and the SageMaker name that a foreign object gets."""
+"""Identifiers and names: one uuid4 for each object, and the SageMaker name that a foreign object gets.
+
+Owns what an id looks like and how "id or name" is read. Refuses to know which objects there are.
+"""
 
 from __future__ import annotations
 
 import re
-import secrets
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from modelyard.base.errors import NotFound
 
 _RUNS = re.compile(r"[^A-Za-z0-9]+")
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Named(Protocol):
+    """What is found by id or by name."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+Found = TypeVar("Found", bound=Named)
 
 
 class Ids(Protocol):
@@ -16,17 +34,12 @@ class Ids(Protocol):
 
     def new_id(self) -> str: ...
 
-    def new_token(self) -> str: ...
-
 
 class RandomIds:
-    """uuid4 ids, 256-bit url-safe tokens."""
+    """uuid4 ids."""
 
     def new_id(self) -> str:
         return str(uuid.uuid4())
-
-    def new_token(self) -> str:
-        return secrets.token_urlsafe(32)
 
 
 class CountedIds:
@@ -43,9 +56,29 @@ class CountedIds:
         self._count += 1
         return f"00000000-0000-4000-8000-{self._count:012d}"
 
-    def new_token(self) -> str:
-        self._count += 1
-        return f"token-{self._count}"
+
+def is_id(text: str) -> bool:
+    """Whether this is an id as ``Ids`` makes them: 36 characters, in lower case.
+
+    >>> is_id("41340b01-9d7c-4a44-8d1c-2f4f9c6ab111"), is_id("41340B01-9D7C-4A44-8D1C-2F4F9C6AB111")
+    (True, False)
+    """
+    return _ID.fullmatch(text) is not None
+
+
+def by_id_or_name(
+    id_or_name: str, kind: str, by_id: Callable[[str], Found | None], by_name: Callable[[str], Found | None]
+) -> Found:
+    """What has that id, else what has exactly that name. Raises NotFound, naming ``kind``.
+
+    ``by_name`` may ignore letter case, since names are unique so; what it finds under another spelling is not
+    what was asked for.
+    """
+    found = by_id(id_or_name) if is_id(id_or_name) else None
+    found = found or by_name(id_or_name)
+    if found is None or id_or_name not in (found.id, found.name):
+        raise NotFound(kind=kind, name=id_or_name)
+    return found
 
 
 def wire_name(display_name: str, object_id: str, taken: Callable[[str], bool]) -> str:

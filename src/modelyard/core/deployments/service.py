@@ -16,7 +16,7 @@ from typing import Any
 from modelyard.base.changes import Changes
 from modelyard.base.clock import Clock
 from modelyard.base.errors import Invalid, LimitExceeded, NotFound
-from modelyard.base.ids import Ids
+from modelyard.base.ids import Ids, by_id_or_name
 from modelyard.base.paging import Listing, Page
 from modelyard.core.deployments.launch import log_file, stream_name
 from modelyard.core.deployments.model import (
@@ -86,10 +86,7 @@ class DeploymentService:
 
     def get_config(self, id_or_name: str) -> EndpointConfig:
         """The configuration of that id, else of that exact name. Raises NotFound."""
-        config = self._table.get_config(id_or_name) or self._table.find_config(id_or_name)
-        if config is None or id_or_name not in (config.id, config.name):
-            raise NotFound(kind="endpoint configuration", name=id_or_name)
-        return config
+        return by_id_or_name(id_or_name, "endpoint configuration", self._table.get_config, self._table.find_config)
 
     def find_config(self, name: str) -> EndpointConfig | None:
         """The configuration of that name, letter case ignored (names in ARNs are in lower case)."""
@@ -134,10 +131,7 @@ class DeploymentService:
 
     def get(self, id_or_name: str) -> Endpoint:
         """The endpoint of that id, else of that exact name. Raises NotFound."""
-        endpoint = self._table.get(id_or_name) or self._table.find(id_or_name)
-        if endpoint is None or id_or_name not in (endpoint.id, endpoint.name):
-            raise NotFound(kind="endpoint", name=id_or_name)
-        return endpoint
+        return by_id_or_name(id_or_name, "endpoint", self._table.get, self._table.find)
 
     def find(self, name: str) -> Endpoint | None:
         """The endpoint of that name, letter case ignored."""

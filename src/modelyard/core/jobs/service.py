@@ -7,14 +7,13 @@ them. Every call that changes something is on disk when it returns.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from modelyard.base.changes import Changes
 from modelyard.base.errors import AlreadyExists, Invalid, NotFound
-from modelyard.base.ids import Ids, wire_name
+from modelyard.base.ids import Ids, is_id, wire_name
 from modelyard.base.paging import Page
 from modelyard.core.jobs import logs, points
 from modelyard.core.jobs.folders import JobFolders
@@ -61,7 +60,7 @@ class JobService:
 
     def get(self, id_or_name: str, kind: Kind = "training") -> Job:
         """The job of that id, else of that exact name. Raises NotFound."""
-        if _is_id(id_or_name):
+        if is_id(id_or_name):
             try:
                 return self._table.get(id_or_name)
             except NotFound:
@@ -158,10 +157,3 @@ class JobService:
 
 def _stream_name(job: Job, attempt: AttemptRecord, host: str) -> str:
     return f"{job.name}/{host}-{attempt.epoch}"
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -7,11 +7,9 @@ copy, so deleting a model leaves what runs. Names follow one-core: a model made 
 
 from __future__ import annotations
 
-import uuid
-
 from modelyard.base.clock import Clock
 from modelyard.base.errors import AlreadyExists, NotFound
-from modelyard.base.ids import Ids, wire_name
+from modelyard.base.ids import Ids, by_id_or_name, wire_name
 from modelyard.base.paging import Listing, Page
 from modelyard.core.models.model import Model, NewModel
 from modelyard.core.models.ports import ModelTable
@@ -40,11 +38,7 @@ class ModelService:
 
     def get(self, id_or_name: str) -> Model:
         """The model of that id, else of that exact name. Raises NotFound."""
-        model = self._table.get(id_or_name) if _is_id(id_or_name) else None
-        model = model or self._table.find(id_or_name)
-        if model is None or id_or_name not in (model.id, model.name):
-            raise NotFound(kind="model", name=id_or_name)
-        return model
+        return by_id_or_name(id_or_name, "model", self._table.get, self._table.find)
 
     def find(self, name: str) -> Model | None:
         """The model of that name, letter case ignored (names in ARNs are in lower case)."""
@@ -74,10 +68,3 @@ class ModelService:
             modified=now,
             network=new.network,
         )
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return len(text) == 36 and str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
