@@ -28,6 +28,9 @@ _PIP = "import sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
 _KEPT = ("PATH", "LANG", "LC_ALL", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _LONGEST = 10_000
 """Characters of one of pip's lines that are kept."""
+_AT_WORK = re.compile(
+    r"^\s*(?:Collecting|Processing) (?:\S*/)?([A-Za-z0-9][A-Za-z0-9._-]*?)(?=-\d|[\s=<>!~;\[]|$)", re.MULTILINE
+)
 _BLAMED = re.compile(
     r"(?:Could not find a version that satisfies the requirement|No matching distribution found for|"
     r"Failed to build|Cannot install|metadata for|THESE PACKAGES DO NOT MATCH THE HASHES[^\n]*\n\s*|"
@@ -159,6 +162,8 @@ def _blame(words: str, lines: tuple[Line, ...]) -> str:
     errors = errors or [words.strip()[-300:]]
     error = next((line for line in errors if "No matching distribution" in line), errors[0])[:500]
     named = [_plain(name) for name in _BLAMED.findall(words)]
+    # Older pips name no package in the error: it is about the one they were at work on.
+    named += [_plain(name) for name in _AT_WORK.findall(words)[-1:]]
     for line in lines:
         if _plain(line.name) in named:
             return f"{line.where}: {line.text!r} could not be installed: {error}"
