@@ -280,6 +280,16 @@ class RunnerContract:
             assert texts(tmp_path / "a") == ["kept"]
         runner.remove(tmp_path / "gone")
 
+    def test_folders_that_it_closed_one_in_the_other_are_freed(self, runner: Runner, tmp_path: Path) -> None:
+        code = (
+            "import os\nos.makedirs('model/outer/inner/core')\nopen('model/outer/inner/core/file', 'w').close()\n"
+            "for shut in ('outer/inner/core', 'outer/inner', 'outer'): os.chmod('model/' + shut, 0)"
+        )
+        runner.start(attempt(tmp_path / "a", code))
+        assert finish(runner, tmp_path / "a").exit_code == 0
+        runner.remove(tmp_path / "a")
+        assert not (tmp_path / "a" / "ml").exists()
+
     def test_hosts_see_their_own_files_and_meet_by_name(self, runner: Runner, tmp_path: Path) -> None:
         both = ("algo-1", "algo-2")
         runner.start(attempt(tmp_path / "a", _MEET, hosts=both))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from modelyard.base.disk import RealDisk
 from modelyard.base.errors import OutOfSpace
 from modelyard.core.artifacts.ports import BlobStore
+from modelyard.stores.objects import files
 from modelyard.stores.objects.files import FileBlobStore
 from modelyard.testing.blobs_kit import BLOB, BlobStoreKit, RecordingDisk
 
@@ -62,6 +64,20 @@ def test_bytes_promised_to_one_writer_are_not_promised_to_another(tmp_path: Path
         probe.create(BLOB.replace("ab", "cd"), half)
     first.abort()
     probe.create(BLOB.replace("ab", "cd"), half).abort()
+
+
+def test_a_disk_that_fills_up_meanwhile_names_the_reserve_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    blobs = FileBlobStore(tmp_path / "blobs", RealDisk(), reserve=7)
+    writer = blobs.create(BLOB, None)
+    monkeypatch.setattr(files, "write_all", full)
+    with pytest.raises(OutOfSpace, match="less than 7 bytes"):
+        writer.write(b"x")
+    writer.abort()
 
 
 def _free(folder: Path) -> int:

@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from modelyard.base.errors import Invalid, OutOfSpace
+from modelyard.base.disk import RESERVE, check_room, write_all
+from modelyard.base.errors import Invalid
 
 _BLOCK = 512
 _CHUNK = 1 << 20
+_PIECE = 16 << 10
+"""Bytes inflated at a time: zlib copies what it leaves of them."""
 _EXTENDED_LIMIT = 1 << 20
 _PATH_LIMIT = 4096
 _FILE_TYPES = frozenset((b"0", b"\0", b"7"))
@@ -43,7 +46,7 @@ class ArchiveLimits:
     size: int = 20_000_000_000
     ratio: int = 200
     ratio_from: int = 100_000_000
-    disk_reserve: int = 1_000_000_000
+    disk_reserve: int = RESERVE
     """Bytes that stay free on the disk."""
 
 
@@ -84,12 +87,10 @@ class _Stream:
         self._limits = limits
         self._taken = 0
         self._given = 0
-        self._pending = b""
-        self._ended = False
         self.member = ""
-        start = self._raw(_CHUNK)
-        self._gzip = zlib.decompressobj(wbits=31) if start[:2] == b"\x1f\x8b" else None
-        self._pending = start
+        self._pending = self._raw(_CHUNK)
+        self._at = 0
+        self._gzip = zlib.decompressobj(wbits=31) if self._pending[:2] == b"\x1f\x8b" else None
 
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes; fewer only at the end."""
@@ -126,34 +127,35 @@ class _Stream:
         return part
 
     def _plain(self, size: int) -> bytes:
-        if not self._pending:
-            self._pending = self._raw(_CHUNK)
-        part, self._pending = self._pending[:size], self._pending[size:]
+        part = self._peek(size)
+        self._at += len(part)
         return part
 
     def _inflated(self, size: int) -> bytes:
         assert self._gzip is not None
-        while not self._ended:
+        while piece := self._peek(_PIECE):
+            self._at += len(piece)
             if self._gzip.eof:
-                self._pending = (self._gzip.unused_data or self._raw(_CHUNK)).lstrip(b"\0")
-                if not self._pending:
-                    self._ended = not self._raw_more()
+                piece = piece.lstrip(b"\0")
+                if not piece:
                     continue
                 self._gzip = zlib.decompressobj(wbits=31)
-            if not self._pending and not self._raw_more():
-                raise UnreadableArchive(why="its gzip stream is cut short")
             try:
-                part = self._gzip.decompress(self._pending, size)
+                part = self._gzip.decompress(piece, size)
             except zlib.error as error:
                 raise UnreadableArchive(why=f"its gzip stream is damaged ({error})") from error
-            self._pending = self._gzip.unconsumed_tail
+            self._at -= len(self._gzip.unused_data if self._gzip.eof else self._gzip.unconsumed_tail)
             if part:
                 return part
+        if not self._gzip.eof:
+            raise UnreadableArchive(why="its gzip stream is cut short")
         return b""
 
-    def _raw_more(self) -> bool:
-        self._pending = self._raw(_CHUNK)
-        return bool(self._pending)
+    def _peek(self, size: int) -> bytes:
+        """The next bytes of the source, at most ``size``; empty only at its end."""
+        if self._at == len(self._pending):
+            self._pending, self._at = self._raw(_CHUNK), 0
+        return self._pending[self._at : self._at + size]
 
     def _raw(self, size: int) -> bytes:
         part = self._source.read(size)
@@ -244,9 +246,7 @@ class _Unpacking:
         self.size += size
         if self.size > self.limits.size:
             raise BadArchive(member=name, why=f"makes the archive unpack to more than {self.limits.size} bytes")
-        disk = os.fstatvfs(self.root)
-        if disk.f_bavail * disk.f_frsize - size < self.limits.disk_reserve:
-            raise OutOfSpace(wanted=size, reserve=self.limits.disk_reserve, where=f"archive member {name!r}")
+        check_room(self.root, size, self.limits.disk_reserve, f"archive member {name!r}")
 
     def _extended(self, size: int) -> bytes:
         if not 0 <= size <= _EXTENDED_LIMIT:
@@ -265,9 +265,11 @@ class _Unpacking:
                 raise BadArchive(member=member.name, why="is in the archive twice") from None
             except OSError as error:
                 raise BadArchive(member=member.name, why=f"cannot be made ({error.strerror})") from error
-        with os.fdopen(fd, "wb", buffering=0) as file:
+        try:
             for chunk in self.stream.chunks(member.size):
-                file.write(chunk)
+                write_all(fd, chunk)
+        finally:
+            os.close(fd)
         self._pad(member.size)
 
     @contextmanager

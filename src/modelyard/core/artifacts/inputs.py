@@ -6,11 +6,10 @@ Implements the shape of the jobs' port ``Inputs``, which this noun may not impor
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from modelyard.base.errors import OutOfSpace
+from modelyard.base.disk import RESERVE, check_room, write_all
 from modelyard.core.artifacts.model import Location, TooLarge
 from modelyard.core.artifacts.reading import CHUNK
 from modelyard.core.artifacts.service import ArtifactService
@@ -21,7 +20,7 @@ _PAGE = 1000
 class ArtifactInputs:
     """Thread-safe. ``disk_reserve`` bytes of the disk that files are fetched to stay free."""
 
-    def __init__(self, artifacts: ArtifactService, disk_reserve: int = 0) -> None:
+    def __init__(self, artifacts: ArtifactService, disk_reserve: int = RESERVE) -> None:
         self._artifacts = artifacts
         self._disk_reserve = disk_reserve
 
@@ -40,16 +39,16 @@ class ArtifactInputs:
         then."""
         place = Location.parse(location)
         with self._artifacts.open(place.bucket, place.key) as reader:
-            if shutil.disk_usage(target.parent).free - reader.size < self._disk_reserve:
-                raise OutOfSpace(wanted=reader.size, reserve=self._disk_reserve, where=str(target.parent))
+            check_room(target.parent, reader.size, self._disk_reserve, str(target.parent))
             fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             try:
-                with os.fdopen(fd, "wb", buffering=0) as file:
-                    for chunk in reader:
-                        _write_all(file.fileno(), chunk)
+                for chunk in reader:
+                    write_all(fd, chunk)
             except BaseException:
                 target.unlink(missing_ok=True)
                 raise
+            finally:
+                os.close(fd)
 
     def read(self, location: str, limit: int) -> bytes:
         """The object's bytes. Raises NotFound, BadLocation, and TooLarge past ``limit`` bytes."""
@@ -68,9 +67,3 @@ class ArtifactInputs:
                 while chunk := file.read(CHUNK):
                     writer.write(chunk)
                 writer.commit()
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.base.clock import Clock
-from modelyard.base.errors import OutOfSpace
 from modelyard.core.jobs import outcomes
 from modelyard.core.jobs.folders import JobFolders
 from modelyard.core.jobs.model import Job
@@ -41,8 +40,7 @@ class AttemptWork:
 
         Raises what staging and environments raise, OutOfSpace, OSError.
         """
-        if self.folders.free() < self.disk_reserve:
-            raise OutOfSpace(wanted=0, reserve=self.disk_reserve, where=str(self.folders.root))
+        self.folders.check_room(self.disk_reserve)
         environment = self.environments.resolve(job.spec.image)
         folder = self.folders.attempt(job.id, record.number)
         staged = self.staging.stage(job, folder)

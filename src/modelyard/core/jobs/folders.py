@@ -5,12 +5,14 @@ Owns paths, safe opening and removal. Refuses to know what the files mean (logs.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+from modelyard.base.disk import check_room, remove_tree
 
 
 class JobFolders:
@@ -32,18 +34,19 @@ class JobFolders:
         return folder
 
     def remove(self, job_id: str) -> None:
-        """Delete all that a job left, as far as it lets itself; again is no error."""
-        shutil.rmtree(self.job(job_id), onerror=_open_up)
+        """Delete all that a job left; again is no error. What the disk does not let go now, the next sweep tries."""
+        with contextlib.suppress(OSError):
+            remove_tree(self.job(job_id))
 
     def kept(self) -> Iterator[str]:
         """The ids that have a folder."""
         if self.root.is_dir():
             yield from (entry.name for entry in os.scandir(self.root) if entry.is_dir(follow_symlinks=False))
 
-    def free(self) -> int:
-        """Bytes free on the disk below ``root``."""
+    def check_room(self, reserve: int) -> None:
+        """Raises OutOfSpace when less than ``reserve`` bytes are free on the disk of ``root``."""
         there = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
-        return shutil.disk_usage(there).free
+        check_room(there, 0, reserve, str(self.root))
 
 
 def open_left(path: Path) -> BinaryIO:
@@ -59,18 +62,3 @@ def open_left(path: Path) -> BinaryIO:
     except BaseException:
         os.close(fd)
         raise
-
-
-def _open_up(remove: Callable[..., Any], path: str, _error: object) -> None:
-    """What a job closed with its own modes is opened and tried once more; what is gone already is fine."""
-    target = Path(path)
-    try:
-        for closed in (target.parent, target):
-            if not closed.is_symlink() and closed.is_dir():
-                closed.chmod(0o700)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target, ignore_errors=True)
-        else:
-            target.unlink(missing_ok=True)
-    except OSError:
-        return

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from modelyard.base.disk import write_all
 from modelyard.runners.process import bare, guard, kernel, sandbox
 from modelyard.runners.process.cgroups import Cgroup
 from modelyard.runners.process.limits import Limits, descendants, step_back
@@ -234,9 +235,7 @@ def _become(box: Box, bwrap: str, uid: int | None, status: int, release: int, pa
 
 def _memory_file(name: str, content: bytes) -> int:
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    write_all(descriptor, content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from modelyard.base.disk import write_all
 from modelyard.base.errors import Unavailable
 from modelyard.runners.process import records
 from modelyard.runners.process.spec import Spec, encode
@@ -31,7 +32,8 @@ def launch(command: Sequence[str], spec: Spec) -> None:
     handed = os.memfd_create("spec", os.MFD_CLOEXEC)
     claimed, claim = os.pipe2(os.O_CLOEXEC)
     try:
-        _write(handed, encode(spec))
+        write_all(handed, encode(spec))
+        os.lseek(handed, 0, os.SEEK_SET)
         with (folder / ERRORS).open("ab") as errors:
             subprocess.Popen(
                 [*command, str(handed), str(claim)],
@@ -53,10 +55,3 @@ def launch(command: Sequence[str], spec: Spec) -> None:
     if not answered and records.read(folder).state == "absent":
         said = (folder / ERRORS).read_text(errors="replace").strip()[-1000:]
         raise Unavailable(what=f"the supervisor of {spec.id} did not start: {said}")
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)

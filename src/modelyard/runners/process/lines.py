@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from modelyard.base.clock import Clock
-from modelyard.base.disk import Disk
+from modelyard.base.disk import Disk, write_all
 
 LONGEST = (256 << 10) - 32
 """Bytes of text in one line; with time and newline it stays within 256 KiB."""
@@ -72,10 +72,8 @@ class LineLog:
     def _append(self, content: bytes) -> bool:
         """Write whole or not at all, so that no line is ever half there."""
         start = os.fstat(self._file).st_size
-        view = memoryview(content)
         try:
-            while view:
-                view = view[os.write(self._file, view) :]
+            write_all(self._file, content)
         except OSError:
             os.ftruncate(self._file, start)
             return False

@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelyard.base.clock import Clock
-from modelyard.base.disk import Disk
+from modelyard.base.disk import Disk, remove_tree
 from modelyard.base.errors import Conflict, Unavailable
 from modelyard.core.deployments.ports import WorkerObservation, WorkerSpec
 from modelyard.core.jobs import logs
 from modelyard.runners.process import cgroups, records
 from modelyard.runners.process.launch import launch
 from modelyard.runners.process.rules import Rules, variables
-from modelyard.runners.process.runner import remove_tree, worker_spec
+from modelyard.runners.process.runner import worker_spec
 from modelyard.runners.process.sandbox import ML, RUN, Bind, Box
 from modelyard.runners.process.spec import Spec
 

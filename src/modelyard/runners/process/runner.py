@@ -6,16 +6,14 @@ folder's files, so that the next one adopts it by looking.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from modelyard.base.clock import Clock
-from modelyard.base.disk import Disk
+from modelyard.base.disk import Disk, remove_tree
 from modelyard.base.errors import Conflict
 from modelyard.core.jobs.ports import Attempt, Observation
 from modelyard.runners.process import cgroups, records
@@ -136,20 +134,3 @@ def _observation(record: Mapping[str, Any]) -> Observation:
         dropped_lines=record["dropped_lines"],
         host=record.get("host"),
     )
-
-
-def remove_tree(folder: Path) -> None:
-    """Delete a folder that a sandbox may have filled, with folders that it closed to its owner; again is no error."""
-    shutil.rmtree(folder, onerror=_open_up)
-
-
-def _open_up(function: Callable[..., Any], path: str, error: Any) -> None:
-    del error
-    target = Path(path)
-    with contextlib.suppress(FileNotFoundError):
-        target.parent.chmod(0o700)
-        if target.is_dir() and not target.is_symlink():
-            target.chmod(0o700)
-            shutil.rmtree(target)
-        else:
-            function(path)

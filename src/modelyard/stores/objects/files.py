@@ -12,10 +12,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from modelyard.base.disk import Disk
+from modelyard.base.disk import RESERVE, Disk, check_room, write_all
 from modelyard.base.errors import NotFound, OutOfSpace
 
-RESERVE = 1_000_000_000
 _CHECK_EVERY = 64 << 20
 _UNFINISHED = "unfinished"
 
@@ -26,7 +25,7 @@ class FileBlobStore:
     def __init__(self, root: Path, disk: Disk, reserve: int = RESERVE) -> None:
         self._root = root
         self._disk = disk
-        self._reserve = reserve
+        self.reserve = reserve
         self._promised = 0
         self._guard = threading.Lock()
         self._prepare()
@@ -58,9 +57,7 @@ class FileBlobStore:
 
     def check_space(self, wanted: int) -> None:
         """Raises OutOfSpace when ``wanted`` more bytes would not leave the reserve free."""
-        disk = os.statvfs(self._root)
-        if disk.f_bavail * disk.f_frsize - wanted < self._reserve:
-            raise OutOfSpace(wanted=wanted, reserve=self._reserve, where=str(self._root))
+        check_room(self._root, wanted, self.reserve, str(self._root))
 
     def fulfil(self, size: int) -> None:
         """So many bytes that a writer was promised are written, or no longer wanted."""
@@ -102,11 +99,12 @@ class FileBlobWriter:
             self._checked = self._size
             self._store.check_space(len(view))
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, view)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OutOfSpace(wanted=len(view), reserve=RESERVE, where=str(self._final.parent)) from error
+                raise OutOfSpace(
+                    wanted=len(view), reserve=self._store.reserve, where=str(self._final.parent)
+                ) from error
             raise
         self._fulfil(len(data))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import resource
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,6 +215,26 @@ def test_what_is_not_a_whole_archive_is_refused(tmp_path: Path) -> None:
         with pytest.raises((UnreadableArchive, BadArchive)):
             extract(io.BytesIO(content), tmp_path / "out", LIMITS)
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_takes_less_than_was_written_is_never_reported_unpacked(tmp_path: Path) -> None:
+    packed = archive(lambda tar: add(tar, "a", os.urandom(900_000)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            extract(packed, tmp_path / "out", LIMITS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_gzip_streams_cost_what_they_weigh(tmp_path: Path) -> None:
+    whole = archive(lambda tar: add(tar, "a", b"1")).getvalue()
+    began = time.process_time()
+    extract(io.BytesIO(gzip.compress(b"") * 200_000 + whole), tmp_path / "out", LIMITS)
+    assert time.process_time() - began < 1.5
+    assert (tmp_path / "out" / "a").read_bytes() == b"1"
 
 
 def test_several_gzip_streams_are_one_archive(tmp_path: Path) -> None:
