@@ -20,6 +20,7 @@ from modelyard.core.artifacts.service import ArtifactService
 from modelyard.core.artifacts.writing import DEFAULT_LIMITS, WriteLimits
 from modelyard.core.identity.model import Credential
 from modelyard.dialects.aws.s3.routes import S3Dialect
+from modelyard.edge.http import Receive, Scope, Send, request_from, send_response
 from modelyard.stores.objects.files import FileBlobStore
 from modelyard.stores.sql.artifacts import SqlCatalogue
 from modelyard.stores.sql.database import Database
