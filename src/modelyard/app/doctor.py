@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
+from modelyard.app.controllers import capacity
 from modelyard.app.layout import Layout
 from modelyard.app.settings import GB, Settings
 from modelyard.app.supervisor import COMMAND
@@ -94,9 +93,8 @@ def _connections(settings: Settings) -> Finding:
 
 
 def _machine(settings: Settings) -> Finding:
-    cpus = settings.job_cpus or os.cpu_count() or 1
-    memory = settings.job_memory or int(psutil.virtual_memory().total * 0.8)
-    return Finding("capacity", "ok", f"jobs share {cpus:g} processors and {memory / GB:.1f} GB of memory")
+    room = capacity(settings.job_cpus, settings.job_memory)
+    return Finding("capacity", "ok", f"jobs share {room.cpus:g} processors and {room.memory / GB:.1f} GB of memory")
 
 
 def _data_directory(settings: Settings) -> Finding:

@@ -26,8 +26,6 @@ HEAD_LIMIT = 256 * 1024
 WHOLE = 64 * 1024
 """A response of at most so many bytes goes to the client in one piece, once it is whole: a server that dies
 meanwhile leaves a refusal, never half an answer (some clients do not notice a body that is too short)."""
-BUFFER = 1 << 20
-"""Bytes that the socket to the server may hold, so that large bodies take few wake-ups."""
 
 
 class User(Protocol):

@@ -112,7 +112,7 @@ class WorkerSpec:
         worker.json   read-only in the sandbox as /run/modelyard/worker.json
         out/          writable in the sandbox as /run/modelyard/out; the worker makes ``out/ready`` when it answers
         log           stdout and stderr as lines of ``<epoch ms>\\t<text>``
-        spec.json  started  exit  supervisor.lock  stop   the supervisor's own
+        started  exit  supervisor.lock  stop  processes   the supervisor's own
 
     The pool's supervisor listens on ``socket`` and hands the listening descriptor to the process; its number
     is in the variable MODELYARD_LISTEN_FD. A pool that cannot make /opt/ml and /run/modelyard says where they

@@ -12,7 +12,8 @@ whomever, runs nothing; or whatever it says of one that had started. The two can
 An attempt that has ``exited`` never changes again;
 ``lost`` means its supervisor died without a record and nothing of it is alive, and is final too. All lines of
 the log are in its file before ``observe`` says ``exited``. ``remove`` frees what an ended attempt holds on
-disk (``ml/`` and ``out/``), keeps its log and its records, and may be called again.
+disk, keeps its log and its records, and may be called again, also for a folder that is gone; it raises Conflict
+while the attempt runs.
 
 The table of jobs is a port of its own: table.py.
 """
