@@ -27,84 +27,118 @@ def _all(operation: str, fate: Fate, paths: str, note: str = "") -> Iterator[Fie
     return (Field(operation, path, fate, note) for path in paths.split())
 
 
+_TRAINING = "CreateTrainingJob"
+
+
 def _training() -> Iterator[Field]:
-    operation = "CreateTrainingJob"
+    yield from _all(_TRAINING, "acted", "TrainingJobName HyperParameters Tags Environment RetryStrategy")
+    yield from _all(_TRAINING, "acted", "EnableNetworkIsolation CheckpointConfig")
+    yield from _all(_TRAINING, "kept", "RoleArn", "a job has the rights of the key that signed its creation")
+    yield from _training_algorithm()
+    yield from _training_channels()
+    yield from _training_output()
+    yield from _training_resources()
+    yield from _training_extras()
+
+
+def _training_algorithm() -> Iterator[Field]:
     yield from _all(
-        operation,
+        _TRAINING,
         "acted",
-        "TrainingJobName HyperParameters AlgorithmSpecification.TrainingImage AlgorithmSpecification.TrainingInputMode "
+        "AlgorithmSpecification.TrainingImage AlgorithmSpecification.TrainingInputMode "
         "AlgorithmSpecification.MetricDefinitions AlgorithmSpecification.ContainerEntrypoint "
-        "AlgorithmSpecification.ContainerArguments InputDataConfig.ChannelName "
-        "InputDataConfig.DataSource.S3DataSource.S3DataType InputDataConfig.DataSource.S3DataSource.S3Uri "
-        "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType "
-        "InputDataConfig.DataSource.S3DataSource.AttributeNames InputDataConfig.ContentType "
-        "InputDataConfig.CompressionType InputDataConfig.RecordWrapperType InputDataConfig.InputMode "
-        "InputDataConfig.ShuffleConfig OutputDataConfig.S3OutputPath OutputDataConfig.CompressionType "
-        "ResourceConfig.InstanceType ResourceConfig.InstanceCount ResourceConfig.InstanceGroups "
-        "ResourceConfig.InstancePreferences StoppingCondition.MaxRuntimeInSeconds "
-        "StoppingCondition.MaxWaitTimeInSeconds Tags EnableNetworkIsolation CheckpointConfig Environment RetryStrategy",
+        "AlgorithmSpecification.ContainerArguments",
     )
-    yield from _all(operation, "kept", "RoleArn", "a job has the rights of the key that signed its creation")
     yield from _all(
-        operation,
+        _TRAINING,
         "kept",
         "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries",
         "metrics always have a time series",
     )
     yield from _all(
-        operation, "kept", "AlgorithmSpecification.TrainingImageConfig", "images name environments of this machine"
+        _TRAINING, "kept", "AlgorithmSpecification.TrainingImageConfig", "images name environments of this machine"
+    )
+    yield from _all(_TRAINING, "refused", "AlgorithmSpecification.AlgorithmName", "no algorithms of the marketplace")
+
+
+def _training_channels() -> Iterator[Field]:
+    yield from _all(
+        _TRAINING,
+        "acted",
+        "InputDataConfig.ChannelName InputDataConfig.DataSource.S3DataSource.S3DataType "
+        "InputDataConfig.DataSource.S3DataSource.S3Uri "
+        "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType "
+        "InputDataConfig.DataSource.S3DataSource.AttributeNames InputDataConfig.ContentType "
+        "InputDataConfig.CompressionType InputDataConfig.RecordWrapperType InputDataConfig.InputMode "
+        "InputDataConfig.ShuffleConfig",
     )
     yield from _all(
-        operation,
+        _TRAINING,
         "kept",
         "InputDataConfig.DataSource.S3DataSource.InstanceGroupNames",
         "a job has one group of instances, which gets every channel",
     )
     yield from _all(
-        operation,
+        _TRAINING,
         "kept",
         "InputDataConfig.DataSource.S3DataSource.ModelAccessConfig "
         "InputDataConfig.DataSource.S3DataSource.HubAccessConfig",
         "there are no hubs here",
     )
     yield from _all(
-        operation, "kept", "OutputDataConfig.KmsKeyId ResourceConfig.VolumeKmsKeyId", "nothing is encrypted by KMS"
+        _TRAINING,
+        "refused",
+        "InputDataConfig.DataSource.FileSystemDataSource InputDataConfig.DataSource.DatasetSource",
+        "channels come from S3; S3DataType Converse is refused too",
     )
-    yield from _all(operation, "kept", "ResourceConfig.VolumeSizeInGB", "jobs share this machine's disk")
-    yield from _all(operation, "kept", "ResourceConfig.KeepAlivePeriodInSeconds", "environments are always kept warm")
+
+
+def _training_output() -> Iterator[Field]:
+    yield from _all(_TRAINING, "acted", "OutputDataConfig.S3OutputPath OutputDataConfig.CompressionType")
     yield from _all(
-        operation,
+        _TRAINING, "kept", "OutputDataConfig.KmsKeyId ResourceConfig.VolumeKmsKeyId", "nothing is encrypted by KMS"
+    )
+
+
+def _training_resources() -> Iterator[Field]:
+    yield from _all(
+        _TRAINING,
+        "acted",
+        "ResourceConfig.InstanceType ResourceConfig.InstanceCount ResourceConfig.InstanceGroups "
+        "ResourceConfig.InstancePreferences StoppingCondition.MaxRuntimeInSeconds "
+        "StoppingCondition.MaxWaitTimeInSeconds",
+    )
+    yield from _all(_TRAINING, "kept", "ResourceConfig.VolumeSizeInGB", "jobs share this machine's disk")
+    yield from _all(_TRAINING, "kept", "ResourceConfig.KeepAlivePeriodInSeconds", "environments are always kept warm")
+    yield from _all(
+        _TRAINING,
         "kept",
         "ResourceConfig.TrainingPlanArn ResourceConfig.InstancePlacementConfig ResourceConfig.SelectedInstanceType "
         "ResourceConfig.SelectedInstanceCount",
         "there is one machine and no plan of capacity",
     )
     yield from _all(
-        operation,
+        _TRAINING,
         "kept",
         "VpcConfig EnableInterContainerTrafficEncryption",
         "the instances of a job share a network of this machine",
     )
-    yield from _all(operation, "kept", "StoppingCondition.MaxPendingTimeInSeconds", "a job waits until there is room")
-    yield from _all(operation, "kept", "EnableManagedSpotTraining", "no instance is ever taken away")
+    yield from _all(_TRAINING, "kept", "StoppingCondition.MaxPendingTimeInSeconds", "a job waits until there is room")
+    yield from _all(_TRAINING, "kept", "EnableManagedSpotTraining", "no instance is ever taken away")
+    yield from _all(_TRAINING, "refused", "ServerlessJobConfig", "no serverless model customization")
+
+
+def _training_extras() -> Iterator[Field]:
     yield from _all(
-        operation,
+        _TRAINING,
         "kept",
         "DebugHookConfig DebugRuleConfigurations TensorBoardOutputConfig ProfilerConfig ProfilerRuleConfigurations "
         "RemoteDebugConfig InfraCheckConfig",
         "no debugger, profiler or remote shell is attached",
     )
-    yield from _all(operation, "kept", "ExperimentConfig MlflowConfig", "no experiment tracking")
-    yield from _all(operation, "kept", "ModelPackageConfig", "no model packages")
-    yield from _all(operation, "kept", "SessionChainingConfig", "not shown by DescribeTrainingJob, as in the service")
-    yield from _all(operation, "refused", "AlgorithmSpecification.AlgorithmName", "no algorithms of the marketplace")
-    yield from _all(
-        operation,
-        "refused",
-        "InputDataConfig.DataSource.FileSystemDataSource InputDataConfig.DataSource.DatasetSource",
-        "channels come from S3; S3DataType Converse is refused too",
-    )
-    yield from _all(operation, "refused", "ServerlessJobConfig", "no serverless model customization")
+    yield from _all(_TRAINING, "kept", "ExperimentConfig MlflowConfig", "no experiment tracking")
+    yield from _all(_TRAINING, "kept", "ModelPackageConfig", "no model packages")
+    yield from _all(_TRAINING, "kept", "SessionChainingConfig", "not shown by DescribeTrainingJob, as in the service")
 
 
 def _model() -> Iterator[Field]:
