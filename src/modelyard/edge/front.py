@@ -229,6 +229,7 @@ class Front:
 
     async def _ask_peers(self) -> None:
         """Look up all connections that were asked for meanwhile in one go, again and again until there are none."""
+        asked: list[tuple[ClientConnection, asyncio.Future[bool]]] = []
         try:
             while self._asked:
                 asked, self._asked = self._asked, []
@@ -239,7 +240,12 @@ class Front:
                     if not answer.done():
                         answer.set_result(mark)
         finally:
+            # Who could not be looked up counts as a job: nobody waits for ever, and nobody is let in by an error.
             self._asking = None
+            left, self._asked = [*asked, *self._asked], []
+            for _, answer in left:
+                if not answer.done():
+                    answer.set_result(True)
 
     def _look_up(self, pairs: list[peers.Connection], uids: tuple[int, ...]) -> list[bool]:
         try:

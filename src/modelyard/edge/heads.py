@@ -10,9 +10,13 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from modelyard.core.deployments.ports import InvocationHead, Refusal, WireAnswer
+from modelyard.edge import sigv4
+from modelyard.edge.claims import SignatureRefused
 
 _HOP = frozenset({b"connection", b"http2-settings", b"keep-alive", b"proxy-connection"})
 _OWN = b"x-modelyard-front-"
+_SIGNING = tuple((name.encode(), name) for name in ("authorization", "x-amz-date", "date"))
+"""The headers that a signature's statement is read from."""
 
 
 class Head:
@@ -55,9 +59,12 @@ class Head:
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether no credential of any kind is in it."""
-        query = self.target.partition(b"?")[2]
-        return b"authorization" not in self.named and b"Signature=" not in query
+        """Whether it states no signature that can be read: only one that does is left to whoever verifies it."""
+        given = {text: self.named[name].decode("latin-1") for name, text in _SIGNING if name in self.named}
+        try:
+            return sigv4.parse(self.target.partition(b"?")[2].decode("latin-1"), given) is None
+        except SignatureRefused:
+            return True
 
     def wrong(self, version: str) -> Refusal | None:
         """Why it cannot be answered as HTTP; None when it can."""

@@ -39,10 +39,41 @@ def test_a_job_is_marked_and_others_are_not(front: RunningFront, server: AsgiSer
     assert "x-modelyard-front-job" not in ask_as([], front, GET)
 
 
+SIGNED = (
+    "X-Amz-Date: 20260102T030405Z\r\n"
+    "Authorization: AWS4-HMAC-SHA256 Credential=AKIA/20260102/us-east-1/s3/aws4_request,"
+    f"SignedHeaders=host, Signature={'0' * 64}\r\n"
+)
+
+
 @needs_namespaces
 def test_a_signed_request_is_not_looked_up(front: RunningFront, server: AsgiServer):
-    signed = GET.replace("\r\n\r\n", "\r\nAuthorization: AWS4-HMAC-SHA256 x\r\n\r\n")
-    assert "x-modelyard-front-job" not in ask_as(["unshare", "--user"], front, signed)
+    for signed in (
+        GET.replace("Connection", f"{SIGNED}Connection"),
+        GET.replace("GET /", "GET /?AWSAccessKeyId=AKIA&Signature=x&Expires=1"),
+    ):
+        assert "x-modelyard-front-job" not in ask_as(["unshare", "--user"], front, signed)
+
+
+@needs_namespaces
+@pytest.mark.parametrize("header", ["", "Authorization: x\r\n", "Authorization: AWS4-HMAC-SHA256 x\r\n"])
+@pytest.mark.parametrize("query", ["", "?Signature=x", "?X-Amz-Signature=x"])
+def test_what_only_looks_like_a_signature_hides_no_job(
+    front: RunningFront, server: AsgiServer, header: str, query: str
+):
+    request = GET.replace("GET /", f"GET /{query}").replace("Connection", f"{header}Connection")
+    assert "x-modelyard-front-job: 1" in ask_as(["unshare", "--user"], front, request)
+
+
+def test_whoever_cannot_be_looked_up_counts_as_a_job(
+    front: RunningFront, server: AsgiServer, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object) -> list[bool]:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(front.front._peers, "are_from_jobs", broken)
+    for _ in range(2):
+        assert "x-modelyard-front-job: 1" in ask_as([], front, GET)
 
 
 def test_the_answer_is_kept_for_the_connection(front: RunningFront, server: AsgiServer):
