@@ -53,7 +53,7 @@ class Controllers:
             table=house.deployment_table,
             pool=pool,
             routes=routes,
-            staging=ModelStaging(house.inputs, house.environments, self._unpack),
+            staging=ModelStaging(house.inputs, house.environments, self._unpack, house.disk),
             launcher=Launcher(house.disk, WorkerLimits(memory=settings.endpoint_memory, body=settings.prediction_body)),
             executor=self._staging_threads,
             clock=house.clock,

@@ -42,6 +42,11 @@ class RecordingDisk(RealDisk):
         self.steps.append(("sync_folder", folder.name, 0))
         super().sync_folder(folder)
 
+    def sync_tree(self, folder: Path) -> None:
+        self.fail("sync_tree")
+        self.steps.append(("sync_tree", folder.name, 0))
+        super().sync_tree(folder)
+
 
 class BlobStoreKit:
     """Subclasses give a fixture ``blobs``: an empty store with room on its disk."""

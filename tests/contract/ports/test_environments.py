@@ -17,6 +17,7 @@ from modelyard.runners.process.confined import Confined
 from modelyard.runners.process.environments import ProcessEnvironments
 from modelyard.runners.process.images import answer_for
 from modelyard.runners.process.rules import Rules
+from modelyard.testing.blobs_kit import RecordingDisk
 from modelyard.testing.environments_kit import EnvironmentsContract, wheel
 
 
@@ -53,6 +54,19 @@ class TestProcessEnvironments(EnvironmentsContract):
         assert environments.prepare("sklearn", needs, tmp_path / "log") == interpreter
         assert self.says(interpreter, "import yardkit; print(yardkit.version)") == "1.0"
         assert not (interpreter.parent.parent / "lost").exists()
+
+    def test_what_was_installed_is_flushed_before_it_is_ready(
+        self, environments: ProcessEnvironments, tmp_path: Path
+    ) -> None:
+        disk = RecordingDisk()
+        environments = ProcessEnvironments(tmp_path / "envs", disk=disk)
+        interpreter = environments.prepare("sklearn", self.needs(tmp_path, "yardkit==1.0"), tmp_path / "log")
+        built = interpreter.parent.parent.name
+        assert [step[:2] for step in disk.steps if step[0] != "sync"] == [
+            ("sync_tree", built),
+            ("replace", "ready"),
+            ("sync_folder", built),
+        ]
 
     def test_source_packages_run_no_code_outside_a_sandbox(
         self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path

@@ -1,8 +1,8 @@
 """What a worker needs on disk before it starts: the model, the user's code, an interpreter with its libraries.
 
-Owns the folder ``<endpoint>/models/<generation>-<place>`` (``model/``, ``code/``), made whole or not at all and
-shared by the variant's workers. Refuses to open what it unpacks. Conventions of SAGEMAKER_SUBMIT_DIRECTORY and
-``code/`` follow the published scikit-learn, PyTorch and XGBoost serving containers
+Owns the folder ``<endpoint>/models/<generation>-<place>`` (``model/``, ``code/``), on disk whole or not at all
+and shared by the variant's workers. Refuses to open what it unpacks. Conventions of SAGEMAKER_SUBMIT_DIRECTORY
+and ``code/`` follow the published scikit-learn, PyTorch and XGBoost serving containers
 (https://sagemaker.readthedocs.io/en/stable/frameworks/pytorch/using_pytorch.html#model-directory-structure).
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from modelyard.base.disk import Disk, RealDisk
 from modelyard.base.errors import Invalid
 from modelyard.core.deployments.model import Plan, PlannedVariant
 from modelyard.core.jobs.ports import Environments, Inputs
@@ -39,10 +40,11 @@ class StagedVariant:
 class ModelStaging:
     """Thread-safe; may take minutes; runs outside any transaction; may run again after a crash."""
 
-    def __init__(self, inputs: Inputs, environments: Environments, unpack: Unpack) -> None:
+    def __init__(self, inputs: Inputs, environments: Environments, unpack: Unpack, disk: Disk | None = None) -> None:
         self._inputs = inputs
         self._environments = environments
         self._unpack = unpack
+        self._disk = disk or RealDisk()
 
     def stage(self, folder: Path, plan: Plan) -> Mapping[str, StagedVariant]:
         """Every variant of ``plan`` by name, its files below the endpoint's ``folder``.
@@ -66,10 +68,13 @@ class ModelStaging:
             self._fetch(variant.artifact, made / "model", made)
             submitted = variant.variables.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
             self._fetch(submitted if submitted.startswith("s3://") else None, made / "code", made)
-            made.replace(ml)
+            self._disk.sync_tree(made)
+            self._disk.replace(made, ml)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
+        for named in (ml.parent, ml.parent.parent):
+            self._disk.sync_folder(named)
 
     def _fetch(self, location: str | None, target: Path, scratch: Path) -> None:
         if location is None:

@@ -8,14 +8,14 @@ only once its ``ready`` file is there; builders of one hash wait for one another
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import shutil
 import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
 
-from modelyard.base.disk import Disk, RealDisk, write_durably
+from modelyard.base.disk import Disk, RealDisk, remove_tree, write_durably
 from modelyard.core.jobs import requirements as rules
 from modelyard.core.jobs.requirements import Requirements
 from modelyard.runners.process import building, images
@@ -75,12 +75,12 @@ class ProcessEnvironments:
                 return interpreter
             if self._confine is not None:
                 self._confine.settle(target)
-            if target.exists():
-                shutil.rmtree(target)
+            remove_tree(target)
             try:
                 self._build(target, wanted, log)
             except BaseException:
-                shutil.rmtree(target, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    remove_tree(target)
                 raise
         return interpreter
 
@@ -91,6 +91,7 @@ class ProcessEnvironments:
         building.install(target, wanted, log, confine=confine, timeout=self._timeout)
         building.open_to_all(target)
         building.say(log, f"modelyard: environment built in {time.monotonic() - began:.1f} s")
+        self._disk.sync_tree(target)
         write_durably(self._disk, target / "ready", b"")
 
     def _hash(self, wanted: Requirements) -> str:
