@@ -47,6 +47,22 @@ class RecordingDisk(disk.RealDisk):
         self.calls.append("sync_folder")
 
 
+class _Unsynced(disk.RealDisk):
+    """A disk whose ``sync`` is never called."""
+
+    def __init__(self, real: disk.Disk) -> None:
+        self._real = real
+
+    def sync(self, fd: int) -> None:
+        """Left out."""
+
+    def replace(self, source: Path, target: Path) -> None:
+        self._real.replace(source, target)
+
+    def sync_folder(self, folder: Path) -> None:
+        self._real.sync_folder(folder)
+
+
 class _Contract(JobTableContract):
     clock: SteppedClock
 
@@ -102,9 +118,11 @@ class Mutation:
 
 
 def _without_sync(patch: pytest.MonkeyPatch) -> None:
-    def careless(_disk: disk.Disk, path: Path, content: bytes, mode: int = 0o600) -> None:
-        path.with_name("temporary").write_bytes(content)
-        _disk.replace(path.with_name("temporary"), path)
+    """A durable write leaves out that one call and makes every other."""
+    whole = disk.write_durably
+
+    def careless(real: disk.Disk, path: Path, content: bytes, mode: int = 0o600) -> None:
+        whole(_Unsynced(real), path, content, mode)
 
     patch.setattr(disk, "write_durably", careless)
 
