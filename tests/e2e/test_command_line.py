@@ -83,6 +83,8 @@ def test_a_taken_port_is_named(server: RunningServer, tmp_path: Path) -> None:
     run = modelyard("serve", "--data-dir", str(tmp_path / "other"), "--port", str(server.port))
     assert run.returncode == 1
     assert str(server.port) in run.stderr, run.stderr
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.splitlines()) == 1, run.stderr
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])

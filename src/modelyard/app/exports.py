@@ -6,22 +6,22 @@ https://sagemaker.readthedocs.io/en/stable/overview.html#configuring-and-using-d
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import Any
 
 from modelyard.app.house import ensure_default_key
-from modelyard.app.launch import server_url
+from modelyard.app.launch import described_url, server_url
 from modelyard.app.layout import Layout
 from modelyard.app.settings import Settings
-from modelyard.base.disk import RealDisk, write_durably
+from modelyard.base.disk import RealDisk, is_locked, write_durably
+from modelyard.base.errors import Unavailable
 
 
-def client_variables(settings: Settings, url: str | None = None) -> dict[str, str]:
+def client_variables(settings: Settings, url: str) -> dict[str, str]:
     """The variables for any AWS client; makes the default key at first use."""
     key = ensure_default_key(settings)
     return {
-        "AWS_ENDPOINT_URL": url or server_url(settings),
+        "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": key["access_key"],
         "AWS_SECRET_ACCESS_KEY": key["secret"],
         "AWS_DEFAULT_REGION": settings.region,
@@ -32,19 +32,23 @@ def client_variables(settings: Settings, url: str | None = None) -> dict[str, st
 def shell_exports(given: dict[str, Any]) -> str:
     """Lines for ``eval``; writes the SDK configuration file that the last one names."""
     settings = Settings(**given)
-    url = _url_of_running_server(settings)
-    variables = client_variables(settings, url)
+    variables = client_variables(settings, _url(settings))
     config = Layout(settings.data_dir).root / "sagemaker-sdk.yaml"
     write_durably(RealDisk(), config, _sdk_config(settings).encode(), mode=0o644)
     variables["SAGEMAKER_USER_CONFIG_OVERRIDE"] = str(config)
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
 
-def _url_of_running_server(settings: Settings) -> str | None:
-    described = Layout(settings.data_dir).run / "server.json"
-    if "port" in settings.model_fields_set or not described.exists():
-        return None
-    return str(json.loads(described.read_text())["url"])
+def _url(settings: Settings) -> str:
+    """Where the server that runs answers; without one, where the next will. Raises Unavailable when nobody can know."""
+    layout = Layout(settings.data_dir)
+    if is_locked(layout.server_lock) or "port" not in settings.model_fields_set:
+        described = described_url(layout)
+        if described is not None:
+            return described
+    if settings.port == 0:
+        raise Unavailable(what=f"port 0 is any free one and no server runs on {settings.data_dir}; start it first")
+    return server_url(settings)
 
 
 def _sdk_config(settings: Settings) -> str:

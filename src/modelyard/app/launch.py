@@ -55,21 +55,30 @@ def launch(settings: Settings, timeout: float = 30) -> LaunchedServer:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
-    url = server_url(settings)
     end = time.monotonic() + timeout
     while time.monotonic() < end and process.poll() is None:
-        if _healthy(url) and (layout.run / "server.json").exists():
+        url = described_url(layout)
+        if url is not None and _healthy(url):
             return LaunchedServer(url, process.pid, started_here=True)
         time.sleep(0.05)
     process.terminate()
-    raise Unavailable(what=f"the server did not start: {log.read_text(errors='replace')[-2000:].strip()}")
+    last = log.read_text(errors="replace").strip().rpartition("\n")[2].removeprefix("modelyard: ")
+    raise Unavailable(what=f"the server did not start: {last or 'it said nothing'} (see {log})")
 
 
-def server_url(settings: Settings) -> str:
-    """The URL at which clients on this machine reach a server with these settings."""
+def described_url(layout: Layout) -> str | None:
+    """Where the server of this data directory says that it answers; None when there is none."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return str(json.loads((layout.run / "server.json").read_text())["url"])
+    return None
+
+
+def server_url(settings: Settings, port: int | None = None) -> str:
+    """The URL at which clients on this machine reach a server with these settings; ``port`` is the one it took where
+    the setting is 0."""
     scheme = "https" if settings.tls_cert else "http"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"{scheme}://{host}:{settings.port}"
+    return f"{scheme}://{host}:{settings.port if port is None else port}"
 
 
 def _running(layout: Layout) -> LaunchedServer:

@@ -24,6 +24,7 @@ from sklearn.datasets import load_iris
 from modelyard.app.exports import client_variables
 from modelyard.app.launch import LaunchedServer, launch
 from modelyard.app.settings import Settings
+from modelyard.base.errors import Unavailable
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 FLOWERS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
@@ -107,7 +108,7 @@ class _Story:
         )
         job = self._follow()
         if job["TrainingJobStatus"] != "Completed":
-            raise RuntimeError(f"training ended {job['TrainingJobStatus']}: {job.get('FailureReason', '')}")
+            raise Unavailable(what=f"training ended {job['TrainingJobStatus']}: {job.get('FailureReason', '')}")
         metrics = {metric["MetricName"]: round(metric["Value"], 4) for metric in job["FinalMetricDataList"]}
         self._say(f"Training [green]Completed[/]: {metrics}, model at {job['ModelArtifacts']['S3ModelArtifacts']}")
         self._artifact = job["ModelArtifacts"]["S3ModelArtifacts"]
@@ -171,7 +172,7 @@ class _Story:
         while (endpoint := self._sagemaker.describe_endpoint(EndpointName=self._name))["EndpointStatus"] == "Creating":
             time.sleep(0.2)
         if endpoint["EndpointStatus"] != "InService":
-            raise RuntimeError(f"the endpoint is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', '')}")
+            raise Unavailable(what=f"the endpoint is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', '')}")
         self._say(f"Endpoint [bold]{self._name}[/] is [green]InService[/]")
 
     def predict(self) -> None:

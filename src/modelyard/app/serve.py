@@ -13,7 +13,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import Any
 
 import uvicorn
 import uvloop
-from pydantic import ValidationError
 
 from modelyard.app.fronts import Front, answers_anonymous
 from modelyard.app.house import default_key, open_house
@@ -32,44 +30,33 @@ from modelyard.app.reset import ResetDoor
 from modelyard.app.settings import Settings
 from modelyard.app.yard import Yard
 from modelyard.base.disk import RealDisk, listen_unix, try_lock, write_durably
-from modelyard.base.errors import ModelyardError
+from modelyard.base.errors import Conflict, Invalid
 
 _log = logging.getLogger(__name__)
 
 
 def serve(given: dict[str, Any], ephemeral: bool = False) -> int:
-    """Run until SIGTERM or Ctrl-C; the exit code: 0 after a clean end, 1 when it could not start."""
+    """Run until SIGTERM or Ctrl-C; the exit code. Raises ModelyardError, saying why, when it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    made: Path | None = None
-    try:
-        if ephemeral:
-            given, made = _ephemeral(given)
-        settings = Settings(**given)
-        _check(settings)
-        return _locked(settings, ephemeral)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        return _refuse(f"a setting is wrong: {problems}")
-    except ModelyardError as error:
-        return _refuse(error.message)
-    finally:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
+    if ephemeral and "data_dir" not in given:
+        with tempfile.TemporaryDirectory(prefix="modelyard-", ignore_cleanup_errors=True) as made:
+            return _locked(_settings(given | {"data_dir": Path(made)}), ephemeral)
+    settings = _settings(given)
+    if ephemeral and settings.data_dir.exists() and any(settings.data_dir.iterdir()):
+        raise _not_empty(settings)
+    return _locked(settings, ephemeral)
 
 
-def _ephemeral(given: dict[str, Any]) -> tuple[dict[str, Any], Path]:
-    folder = given.get("data_dir")
-    if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix="modelyard-"))
-    elif folder.exists() and any(folder.iterdir()):
-        raise SystemExit(_refuse(f"{folder} is not empty: --ephemeral would delete what is in it"))
-    return given | {"data_dir": folder}, folder
-
-
-def _check(settings: Settings) -> None:
+def _settings(given: dict[str, Any]) -> Settings:
+    settings = Settings(**given)
     if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise SystemExit(_refuse("--tls-cert and --tls-key go together"))
+        raise Invalid(what="--tls-cert and --tls-key go together")
+    return settings
+
+
+def _not_empty(settings: Settings) -> Invalid:
+    return Invalid(what=f"{settings.data_dir} is not empty: --ephemeral would delete what is in it")
 
 
 def _locked(settings: Settings, ephemeral: bool) -> int:
@@ -77,7 +64,13 @@ def _locked(settings: Settings, ephemeral: bool) -> int:
     layout.make()
     lock = try_lock(layout.server_lock)
     if lock is None:
-        return _refuse(f"a server already runs on {settings.data_dir} ({_who(layout)}); stop it or name another folder")
+        raise Conflict(
+            what=f"a server already runs on {settings.data_dir} ({_who(layout)}); stop it or name another folder"
+        )
+    if ephemeral and layout.catalogue.exists():
+        # Somebody else's data came between the look into the folder and its lock.
+        os.close(lock)
+        raise _not_empty(settings)
     try:
         (layout.run / "server.pid").write_text(f"{os.getpid()}\n")
         (layout.run / "server.json").unlink(missing_ok=True)
@@ -85,6 +78,8 @@ def _locked(settings: Settings, ephemeral: bool) -> int:
     finally:
         (layout.run / "server.json").unlink(missing_ok=True)
         (layout.run / "server.pid").unlink(missing_ok=True)
+        if ephemeral:
+            shutil.rmtree(layout.root, ignore_errors=True)
         os.close(lock)
 
 
@@ -92,11 +87,6 @@ def _who(layout: Layout) -> str:
     with contextlib.suppress(OSError, ValueError):
         return f"pid {int((layout.run / 'server.pid').read_text())}"
     return "starting"
-
-
-def _refuse(message: str) -> int:
-    print(f"modelyard: {message}", file=sys.stderr)  # noqa: T201 - the process's own words to its user
-    return 1
 
 
 class _Serving:
@@ -115,9 +105,12 @@ class _Serving:
             asyncio.get_running_loop().add_signal_handler(number, self._signalled)
         self._front = Front(self._settings, self._layout)
         try:
-            _, self._yard = await asyncio.gather(
-                asyncio.to_thread(self._front.start), asyncio.to_thread(self._open_yard)
-            )
+            starting = asyncio.create_task(asyncio.to_thread(self._front.start))
+            if self._settings.port == 0:
+                # Only the front knows which port it took, and the yard tells jobs.
+                await starting
+                self._url = server_url(self._settings, self._front.port)
+            _, self._yard = await asyncio.gather(starting, asyncio.to_thread(self._open_yard))
             return await self._with_front()
         finally:
             await asyncio.to_thread(self._front.stop)

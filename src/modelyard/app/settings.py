@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from modelyard.base.disk import RESERVE
+from modelyard.base.errors import Invalid
 
 MB = 1 << 20
 GB = 1 << 30
@@ -74,12 +84,22 @@ class Settings(BaseSettings):
     max_connections: Count = Field(10_000, description="Connections at once, or fewer where file limits say so")
     control_body: Bytes = Field(5 * MB, description="Largest JSON request of a control-plane call")
     object_size: Bytes = Field(5 * GB, description="Largest S3 object or part of one in one request")
-    disk_reserve: Bytes = Field(GB, description="Free disk that no write may use up")
+    disk_reserve: Bytes = Field(RESERVE, description="Free disk that no write may use up")
     archive_members: Count = Field(100_000, description="Members of a model or source archive")
     archive_bytes: Bytes = Field(20 * GB, description="Unpacked bytes of an archive")
     archive_ratio: Count = Field(200, description="Unpacked to packed bytes of an archive over archive_ratio_from")
     archive_ratio_from: Bytes = Field(100 * MB, description="Unpacked bytes from which archive_ratio counts")
     front_patience: Positive = Field(900.0, description="Seconds after which a front without a server ends")
+
+    def __init__(self, **given: Any) -> None:
+        """Raises Invalid, naming each setting that is wrong."""
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise Invalid(what=f"a setting is wrong: {wrong}") from error
+        except (SettingsError, TOMLDecodeError) as error:
+            raise Invalid(what=f"the settings cannot be read: {error}") from error
 
     @classmethod
     def settings_customise_sources(

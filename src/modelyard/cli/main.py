@@ -10,10 +10,30 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from modelyard.base.errors import ModelyardError
 from modelyard.cli import nouns
 
+
+class _Commands(TyperGroup):
+    """Every command: an error that says what was wrong becomes one line on standard error and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModelyardError as error:
+            message = error.message
+        except OSError as error:
+            if error.filename is None:
+                raise
+            message = str(error)
+        typer.echo(f"modelyard: {' '.join(message.split())}", err=True)
+        raise typer.Exit(1)
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     help="A machine-learning platform on your own machine that SageMaker's clients already speak to.",
@@ -107,6 +127,5 @@ def keys_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 def keys_delete(key_id: str, data_dir: DataDir = None) -> None:
     """End a key and every session made from it."""
     from modelyard.app.access import delete_key
-    from modelyard.cli.show import attempt
 
-    attempt(lambda: delete_key(_given(data_dir=data_dir), key_id))
+    delete_key(_given(data_dir=data_dir), key_id)

@@ -7,18 +7,27 @@ from typing import Annotated
 
 import typer
 
+from modelyard.base.errors import Invalid
+
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept; default: the platform's data folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
+_UNSTOPPABLE = {
+    "models": "a model does not run, so it cannot be stopped; to be rid of it: modelyard models delete {name}",
+    "endpoints": "an endpoint answers until it is deleted; to end it: modelyard endpoints delete {name}",
+}
+"""What is said to who would stop one of a noun that only can be deleted."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Add one group for each noun, and ``logs``."""
-    for noun, stoppable in (("jobs", True), ("models", False), ("endpoints", False)):
-        app.add_typer(_group(noun, stoppable), name=noun)
+    for noun in ("jobs", "models", "endpoints"):
+        app.add_typer(_group(noun), name=noun)
     app.command()(logs)
 
 
-def _group(noun: str, stoppable: bool) -> typer.Typer:
+def _group(noun: str) -> typer.Typer:
     group = typer.Typer(no_args_is_help=True, help=f"The {noun} of every API.")
 
     @group.command("list")
@@ -37,27 +46,25 @@ def _group(noun: str, stoppable: bool) -> typer.Typer:
     def get(name: str, data_dir: DataDir = None, as_json: AsJson = False) -> None:
         """Show one, by its name or id."""
         from modelyard.app import terminal
-        from modelyard.cli.show import attempt, show_record
+        from modelyard.cli.show import show_record
 
-        attempt(lambda: show_record(terminal.get_noun(data_dir, noun, name), as_json))
+        show_record(terminal.get_noun(data_dir, noun, name), as_json)
 
     @group.command("delete")
     def delete(name: str, data_dir: DataDir = None) -> None:
         """Delete one, by its name or id."""
         from modelyard.app import terminal
-        from modelyard.cli.show import attempt
 
-        attempt(lambda: terminal.delete_noun(data_dir, noun, name))
+        terminal.delete_noun(data_dir, noun, name)
 
-    if stoppable:
+    @group.command("stop", hidden=noun in _UNSTOPPABLE)
+    def stop(name: str, data_dir: DataDir = None) -> None:
+        """Stop one, by its name or id."""
+        from modelyard.app import terminal
 
-        @group.command("stop")
-        def stop(name: str, data_dir: DataDir = None) -> None:
-            """Stop one, by its name or id."""
-            from modelyard.app import terminal
-            from modelyard.cli.show import attempt
-
-            attempt(lambda: terminal.stop_job(data_dir, name))
+        if noun in _UNSTOPPABLE:
+            raise Invalid(what=_UNSTOPPABLE[noun].format(name=name))
+        terminal.stop_job(data_dir, name)
 
     return group
 
@@ -69,6 +76,6 @@ def logs(
 ) -> None:
     """Print a job's output, with its progress while following."""
     from modelyard.app import terminal
-    from modelyard.cli.show import attempt, show_log
+    from modelyard.cli.show import show_log
 
-    attempt(lambda: show_log(terminal.job_log(data_dir, job, follow), follow))
+    show_log(terminal.job_log(data_dir, job, follow), follow)

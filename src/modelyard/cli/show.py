@@ -1,10 +1,9 @@
-"""How the terminal shows things: rich tables for people, JSON for scripts, one line for an error."""
+"""How the terminal shows things: rich tables for people, JSON for scripts."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from modelyard.base.errors import ModelyardError
-
 if TYPE_CHECKING:
     from modelyard.app.doctor import Finding
     from modelyard.app.terminal import LogEvent
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}
-
-
-def attempt(action: Callable[[], object]) -> None:
-    """Run it; an error of the core becomes one line on standard error and exit code 1."""
-    try:
-        action()
-    except ModelyardError as error:
-        Console(stderr=True).print(f"[red]error:[/] {escape(error.message)}")
-        sys.exit(1)
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ class FrontLauncher:
         self._command = command
         self._sleep = sleep
         self._process: subprocess.Popen[bytes] | None = None
+        self._port = options.listening.port
+        """Where a front must listen: a port that was free once is the next front's too."""
 
     def ensure(self) -> bool:
         """See that a front with these options lives; whether one had to be started.
@@ -80,11 +82,20 @@ class FrontLauncher:
         """
         self._reap()
         if self._lives():
-            if self._described().get("options") == self._options.to_json():
+            described = self._described()
+            if self._fits(described.get("options")):
+                self._port = described["port"]
                 return False
             self.stop()
         self._start()
+        self._port = self.address[1]
         return True
+
+    def _fits(self, options: dict[str, Any] | None) -> bool:
+        """Whether a front that was started so is the wanted one; where port 0 is wanted any port is."""
+        if options and self._options.listening.port == 0:
+            options = {**options, "listening": {**options["listening"], "port": 0}}
+        return options == self._options.to_json()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -108,7 +119,7 @@ class FrontLauncher:
         self._reap()
 
     def _start(self) -> None:
-        options = self._options
+        options = replace(self._options, listening=replace(self._options.listening, port=self._port))
         reading, writing = os.pipe()
         try:
             with (options.run / "front.log").open("ab") as log:

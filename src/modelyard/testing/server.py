@@ -22,8 +22,9 @@ from typing import Any, Self
 class RunningServer:
     """``modelyard serve`` on ``data_dir`` and a free port of 127.0.0.1.
 
-    ``settings`` are MODELYARD_* variables without the prefix, e.g. ``{"ACCOUNT_ID": "123456789012"}``; ``tls`` are
-    files of a certificate for 127.0.0.1, which clients then trust, and of its key.
+    With port 0 it takes one itself: ``port`` and ``url`` say which once it is ready. ``settings`` are MODELYARD_*
+    variables without the prefix, e.g. ``{"ACCOUNT_ID": "123456789012"}``; ``tls`` are files of a certificate for
+    127.0.0.1, which clients then trust, and of its key.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class RunningServer:
         tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.data_dir = data_dir
-        self.port = port or free_port()
+        self.port = free_port() if port is None else port
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._certificate = tls[0] if tls else None
         self._ephemeral = ephemeral
@@ -73,6 +74,9 @@ class RunningServer:
     def healthy(self) -> bool:
         """Whether ``/health`` answers 200 now."""
         try:
+            if self.port == 0:
+                self.url = json.loads((self.data_dir / "run" / "server.json").read_text())["url"]
+                self.port = int(self.url.rpartition(":")[2])
             trusted = ssl.create_default_context(cafile=self._certificate) if self._certificate else None
             with urllib.request.urlopen(f"{self.url}/health", timeout=5, context=trusted) as answer:
                 return bool(answer.status == 200)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from modelyard.app.settings import Settings, settings_table
+from modelyard.base.errors import Invalid
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -26,7 +26,20 @@ def test_later_sources_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_misspelt_key_of_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "modelyard.toml").write_text("prot = 1\n")
-    with pytest.raises(ValidationError, match="prot"):
+    with pytest.raises(Invalid, match="prot"):
+        Settings(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("port", "abc"), ("allowed_hosts", "no list"), ("account_id", "1")])
+def test_a_wrong_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"MODELYARD_{name.upper()}", value)
+    with pytest.raises(Invalid, match=name):
+        Settings(data_dir=tmp_path)
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "modelyard.toml").write_text("port =\n")
+    with pytest.raises(Invalid, match="cannot be read"):
         Settings(data_dir=tmp_path)
 
 
