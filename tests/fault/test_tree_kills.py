@@ -55,17 +55,20 @@ class Flows:
         self.jobs: set[str] = set()
         self.models: set[str] = set()
         self.endpoints: set[str] = set()
+        self.asked_to_go: set[str] = set()
+        """Endpoints whose deletion was sent, whether an answer came or not."""
         self.deleted: set[str] = set()
+        """Those of them whose deletion was acknowledged."""
         self.predictions = 0
         self.wrong: list[str] = []
         self.refusals: list[str] = []
         self._stop = threading.Event()
 
     def run(self, number: int) -> None:
-        turn = 0
+        turn, chance = 0, random.Random(f"{SEED} {number}")
         while not self._stop.is_set():
             turn += 1
-            self._flow(f"flow-{number}-{turn}")
+            self._flow(f"flow-{number}-{turn}", keeps=chance.random() < 0.2)
 
     def stop(self) -> None:
         self._stop.set()
@@ -78,7 +81,7 @@ class Flows:
         time.sleep(0.05)
         return None
 
-    def _flow(self, name: str) -> None:
+    def _flow(self, name: str, keeps: bool) -> None:
         s3, sagemaker = self._clients["s3"], self._clients["sagemaker"]
         source = packed()
         if self._try(lambda: s3.put_object(Bucket="flows", Key=f"{name}.tar.gz", Body=source)) is None:
@@ -103,8 +106,10 @@ class Flows:
         self._until(lambda: sagemaker.describe_endpoint(EndpointName=name), "EndpointStatus")
         for value in (1, 7):
             self._ask(name, value)
-        if random.random() < 0.8 and self._try(lambda: sagemaker.delete_endpoint(EndpointName=name)) is not None:
-            self.deleted.add(name)
+        if not keeps:
+            self.asked_to_go.add(name)
+            if self._try(lambda: sagemaker.delete_endpoint(EndpointName=name)) is not None:
+                self.deleted.add(name)
 
     def _ask(self, name: str, value: int) -> None:
         answer = self._try(lambda: self._predicted(name, value))
@@ -217,12 +222,13 @@ def check(server: RunningServer, flows: Flows) -> None:
         assert runs(server, name) == ["began", "done"], f"{name} ran more than once"
     for name in flows.models:
         sagemaker.describe_model(ModelName=name)
-    for name in flows.endpoints - flows.deleted:
-        with contextlib.suppress(ClientError):  # a delete whose answer was lost
-            assert settled(sagemaker, name) == "InService"
+    for name in flows.endpoints - flows.asked_to_go:
+        assert settled(sagemaker, name) == "InService", name
+    for name in flows.asked_to_go - flows.deleted:
+        # Nobody knows whether the server heard of it; it is whole or going, nothing between.
+        assert settled(sagemaker, name) in ("InService", "Deleting", None), name
     for name in flows.deleted:
-        with contextlib.suppress(ClientError):
-            assert settled(sagemaker, name) == "Deleting"
+        assert settled(sagemaker, name) in ("Deleting", None), name
 
 
 def ended(sagemaker: Any, name: str) -> Any:
@@ -234,9 +240,16 @@ def ended(sagemaker: Any, name: str) -> Any:
     return job
 
 
-def settled(sagemaker: Any, name: str) -> str:
+def settled(sagemaker: Any, name: str) -> str | None:
+    """The endpoint's status once it rests; None when there is no such endpoint."""
+    status = None
     for _ in range(600):
-        status: str = sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
+        try:
+            status = sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            return None
         if status not in ("Creating", "Updating"):
             return status
         time.sleep(0.1)
