@@ -161,12 +161,12 @@ def _blame(words: str, lines: tuple[Line, ...]) -> str:
     errors = [line.strip() for line in words.splitlines() if line.strip().lower().startswith("error:")]
     errors = errors or [words.strip()[-300:]]
     error = next((line for line in errors if "No matching distribution" in line), errors[0])[:500]
-    named = [_plain(name) for name in _BLAMED.findall(words)]
     # Older pips name no package in the error: it is about the one they were at work on.
-    named += [_plain(name) for name in _AT_WORK.findall(words)[-1:]]
-    for line in lines:
-        if _plain(line.name) in named:
-            return f"{line.where}: {line.text!r} could not be installed: {error}"
+    for named in (_BLAMED.findall(words), _AT_WORK.findall(words)[-1:]):
+        blamed = {_plain(name) for name in named}
+        for line in lines:
+            if _plain(line.name) in blamed:
+                return f"{line.where}: {line.text!r} could not be installed: {error}"
     return f"{lines[0].file} could not be installed: {error}"
 
 
