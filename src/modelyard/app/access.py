@@ -1,4 +1,7 @@
-"""Keys from the command line; a running server takes up the change within a second."""
+"""Keys from the command line; a running server takes up the change within a second.
+
+Owns opening the house for one change and closing it again. Refuses to know how keys are kept or printed.
+"""
 
 from __future__ import annotations
 

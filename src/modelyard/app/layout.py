@@ -1,4 +1,7 @@
-"""The data directory: where each thing of an installation lies."""
+"""The data directory: where each thing of an installation lies.
+
+Owns the paths, and only them: it makes no folder, and what is in one belongs to whoever writes it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Time as a thing that is handed in, so that tests step it instead of waiting."""
+"""Time as a thing that is handed in, so that tests step it instead of waiting.
+
+Owns two readings, of the date and of what has passed. Refuses to sleep: who waits does so by itself.
+"""
 
 from __future__ import annotations
 

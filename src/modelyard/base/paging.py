@@ -1,4 +1,7 @@
-"""Pages of a listing: what every noun's ``list`` takes and answers."""
+"""Pages of a listing: what every noun's ``list`` takes and answers.
+
+Owns filters, order and where the next page begins. Refuses to know tokens on a wire, and queries.
+"""
 
 from __future__ import annotations
 

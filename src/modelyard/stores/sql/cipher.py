@@ -1,4 +1,7 @@
-"""Secrets at rest: AES-256-GCM under a key file of mode 0600 (NIST SP 800-38D)."""
+"""Secrets at rest: AES-256-GCM under a key file of mode 0600 (NIST SP 800-38D).
+
+Owns the key file. Refuses to know what it seals; a lost file makes every sealed secret unreadable for good.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Keys in SQL: the port ``core.identity.ports.KeyTable``."""
+"""Keys in SQL: the port ``core.identity.ports.KeyTable``.
+
+Owns the rows. Refuses to know secrets: what it keeps of one is sealed or a digest before it comes here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Notebook instances and lifecycle configurations in SQL: the ports of ``core.notebooks.ports``."""
+"""Notebook instances and lifecycle configurations in SQL: the ports of ``core.notebooks.ports``.
+
+Owns rows and their tags. Refuses to know which move is allowed: it writes only over the state that was seen.
+"""
 
 from __future__ import annotations
 

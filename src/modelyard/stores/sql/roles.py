@@ -1,4 +1,7 @@
-"""IAM roles in SQL: the port ``core.identity.roles.RoleTable``."""
+"""IAM roles in SQL: the port ``core.identity.roles.RoleTable``.
+
+Owns one row for each name, which outlives its role: a deleted one is kept as such until it is made again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which blobs make up which object or part: the rows of ``segments``, written inside the caller's transaction."""
+"""Which blobs make up which object or part: the rows of ``segments``, written inside the caller's transaction.
+
+Owns no transaction and no blob. Refuses to know whether an owner is an object or a part.
+"""
 
 from __future__ import annotations
 

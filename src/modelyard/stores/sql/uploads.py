@@ -1,4 +1,8 @@
-"""Uploads in parts in SQL: the half of the catalogue that ``artifacts`` builds on."""
+"""Uploads in parts in SQL: the half of the catalogue that ``artifacts`` builds on.
+
+Owns uploads and their parts until the object takes them over. Refuses to know how an object's row is replaced:
+that is handed in.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The operations on endpoint configurations."""
+"""The operations on endpoint configurations.
+
+Owns what is asked of core and how a refusal is worded. Refuses to know members' forms: translate/ has them
+(https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html).
+"""
 
 from __future__ import annotations
 

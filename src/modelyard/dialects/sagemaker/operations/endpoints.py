@@ -1,4 +1,8 @@
-"""The operations on endpoints."""
+"""The operations on endpoints.
+
+Owns what is asked of core, and that a description waits for news a moment. Refuses to know members' forms:
+translate/ has them (https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html).
+"""
 
 from __future__ import annotations
 

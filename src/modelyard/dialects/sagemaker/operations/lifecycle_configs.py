@@ -1,4 +1,8 @@
-"""The operations on lifecycle configurations of notebook instances."""
+"""The operations on lifecycle configurations of notebook instances.
+
+Owns what is asked of core. Refuses to read the scripts, which nothing runs here
+(https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateNotebookInstanceLifecycleConfig.html).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The operations on models."""
+"""The operations on models.
+
+Owns what is asked of core. Refuses to know members' forms: translate/ has them
+(https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The operations on notebook instances."""
+"""The operations on notebook instances.
+
+Owns what is asked of core and how a refusal is worded. Refuses to know which move is allowed: core's states say so
+(https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateNotebookInstance.html).
+"""
 
 from __future__ import annotations
 

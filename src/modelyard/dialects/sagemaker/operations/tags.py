@@ -1,4 +1,8 @@
-"""The operations on tags: AddTags, ListTags, DeleteTags on every ARN of this door."""
+"""The operations on tags: AddTags, ListTags, DeleteTags on every ARN of this door.
+
+Owns how an ARN becomes a core object's id. Refuses to know limits and storage: core.models.tags has them
+(https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AddTags.html).
+"""
 
 from __future__ import annotations
 
