@@ -1,4 +1,8 @@
-"""``modelyard doctor``: what this machine can and cannot do for Modelyard, and how to mend it."""
+"""``modelyard doctor``: what this machine can and cannot do for Modelyard, and how to mend it.
+
+Owns what is looked at and the words of a finding. Changes nothing, and asks what others decide (probe, capacity)
+rather than decide it again.
+"""
 
 from __future__ import annotations
 

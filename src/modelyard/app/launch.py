@@ -1,4 +1,7 @@
-"""A server for a command that needs one: the one that runs on this data directory, or a new process."""
+"""A server for a command that needs one: the one that runs on this data directory, or a new process.
+
+Owns the process that it starts, until the command stops it or leaves it. Refuses to know what the command wants.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The data directory: where each thing of an installation lies.
 
-Owns the paths, and only them: it makes no folder, and what is in one belongs to whoever writes it.
+Owns the paths and the making of their folders. Refuses to know what is in one: that belongs to whoever writes it.
 """
 
 from __future__ import annotations

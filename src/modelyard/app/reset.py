@@ -1,4 +1,7 @@
-"""``POST /_modelyard/reset`` of an ephemeral server: everything but the keys is stopped and deleted."""
+"""``POST /_modelyard/reset`` of an ephemeral server: everything but the keys is stopped and deleted.
+
+Owns who may ask for it, and that one reset ends before the next begins. Refuses to know how: that is handed in.
+"""
 
 from __future__ import annotations
 

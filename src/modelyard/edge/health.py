@@ -1,4 +1,7 @@
-"""``GET /health``: whether the server behind the front answers, asked over a connection to it."""
+"""``GET /health``: whether the server behind the front answers, asked over a connection to it.
+
+Owns the question and its two answers. Refuses to know what a healthy server has done to be so.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The SageMaker control plane as one AWS service: every operation that is offered, registered once."""
+"""The SageMaker control plane as one AWS service: every operation that is offered, registered once.
+
+Owns the list of families. Refuses to know their operations: each family registers its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The core's states as the service words them, each noun once (section 4 of the client notes)."""
+"""The core's states as the service words them, each noun once (section 4 of the client notes).
+
+Owns the words and the way back from a filter. Refuses to know what leads from one state to the next.
+"""
 
 from __future__ import annotations
 

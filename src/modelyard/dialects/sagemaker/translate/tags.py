@@ -1,4 +1,8 @@
-"""Tags as lists of Key and Value."""
+"""Tags as lists of Key and Value.
+
+Owns the two forms, and the refusal of keys that the service reserves. Refuses to know limits: core.models.tags has
+them (https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Tag.html).
+"""
 
 from __future__ import annotations
 
