@@ -118,6 +118,18 @@ def test_a_second_sigterm_leaves_jobs_no_more_time(tmp_path: Path) -> None:
     assert '"state": "stopped"' in listed, listed
 
 
+def test_a_clean_stop_gives_jobs_the_grace_that_is_set(tmp_path: Path) -> None:
+    server = RunningServer(tmp_path / "data", settings={"STOP_GRACE": "1"}).start()
+    journey = Journey(server)
+    journey.start_training(SKLEARN, journey.upload_source(STUBBORN))
+    wait_until(lambda: "ready" in journey.log(), 60)
+    began = time.monotonic()
+    assert server.stop() == 0, server.log()
+    assert 1 <= time.monotonic() - began < 30
+    log = next((server.data_dir / "jobs").rglob("log/*.log")).read_text()
+    assert "not yet" in log, "it was told first"
+
+
 def test_jobs_left_running_are_finished_by_the_next_server(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "data", settings={"LEAVE_JOBS_RUNNING": "true"}).start()
     journey = Journey(server)

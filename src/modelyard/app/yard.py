@@ -84,4 +84,5 @@ class Yard:
             inputs=house.inputs,
             holds=Holds(house.settings.describe_hold, house.clock),
             default_role=house.settings.default_role,
+            stop_grace=house.settings.stop_grace,
         )

@@ -20,7 +20,8 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SageMakerServices:
-    """``default_role`` is the name of the role that objects of other doors are shown with."""
+    """``default_role`` is the name of the role that objects of other doors are shown with; ``stop_grace``
+    the seconds between SIGTERM and SIGKILL of a job made here."""
 
     jobs: JobService
     models: ModelService
@@ -31,6 +32,7 @@ class SageMakerServices:
     inputs: Inputs
     holds: Holds
     default_role: str = "ModelyardRole"
+    stop_grace: float = 120.0
 
     def role_arn(self, account: str) -> str:
         return f"arn:aws:iam::{account}:role/{self.default_role}"

@@ -31,7 +31,8 @@ class TrainingOperations:
         service.operation("DeleteTrainingJob")(self.delete_training_job)
 
     def create_training_job(self, call: Call, request: Request) -> Answer:
-        new = new_job(request, call.region, call.credential.principal if call.credential else None)
+        principal = call.credential.principal if call.credential else None
+        new = new_job(request, call.region, principal, self._services.stop_grace)
         arn = _arn(call, request["TrainingJobName"])
         self._check_inputs(call, new.spec, request["RoleArn"])
         with worded(arn):

@@ -29,21 +29,21 @@ _SOURCES: Mapping[str, Literal["prefix", "manifest", "augmented_manifest"]] = {
 }
 
 
-def new_job(request: Document, region: str, principal: str | None) -> NewJob:
+def new_job(request: Document, region: str, principal: str | None, stop_grace: float) -> NewJob:
     """The job that a request asks for. Raises ValidationException for what cannot be."""
     _check(request)
     return NewJob(
         kind="training",
         door=DOOR,
         region=region,
-        spec=_spec(request, principal),
+        spec=_spec(request, principal, stop_grace),
         document={name: value for name, value in request.items() if name != "Tags"},
         name=request["TrainingJobName"],
         tags=tags_in(request.get("Tags")),
     )
 
 
-def _spec(request: Document, principal: str | None) -> JobSpec:
+def _spec(request: Document, principal: str | None, stop_grace: float) -> JobSpec:
     algorithm, output = request["AlgorithmSpecification"], request["OutputDataConfig"]
     stopping, checkpoints = request["StoppingCondition"], request.get("CheckpointConfig") or {}
     uploads = checkpoints.get("S3Uri")
@@ -62,6 +62,7 @@ def _spec(request: Document, principal: str | None) -> JobSpec:
         metrics=tuple(_metrics(algorithm.get("MetricDefinitions") or ())),
         max_runtime=stopping.get("MaxRuntimeInSeconds", MAX_RUNTIME),
         max_wait=stopping.get("MaxWaitTimeInSeconds"),
+        stop_grace=stop_grace,
         retries=(request.get("RetryStrategy") or {}).get("MaximumRetryAttempts", 0),
         network=not request.get("EnableNetworkIsolation", False) and principal is not None,
         principal=principal,
