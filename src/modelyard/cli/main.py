@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from modelyard.base.errors import ModelyardError
 from modelyard.cli import nouns
+from modelyard.cli.options import AsJson, DataDir
 
 
 class _Commands(TyperGroup):
@@ -42,10 +43,8 @@ keys = typer.Typer(no_args_is_help=True, help="Keys that sign requests, and bear
 app.add_typer(keys, name="keys")
 nouns.add_to(app)
 
-DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept; default: the platform's data folder.")]
 Port = Annotated[int | None, typer.Option(help="TCP port; default 8080.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def _given(**options: Any) -> dict[str, Any]:

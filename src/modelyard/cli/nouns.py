@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from modelyard.base.errors import Invalid
-
-DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept; default: the platform's data folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-
+from modelyard.cli.options import AsJson, DataDir
 
 _UNSTOPPABLE = {
     "models": "a model does not run, so it cannot be stopped; to be rid of it: modelyard models delete {name}",
