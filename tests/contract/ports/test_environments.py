@@ -68,6 +68,23 @@ class TestProcessEnvironments(EnvironmentsContract):
             ("sync_folder", built),
         ]
 
+    def test_the_bases_configuration_of_pip_is_used_and_never_left(
+        self, tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "mine.conf").touch()
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "mine.conf"))
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+        (tmp_path / "base").mkdir()
+        (tmp_path / "base" / "pip.conf").write_text(
+            f"[global]\nfind-links = {wheels}\nextra-index-url = https://me:sesame@index.invalid/simple\n"
+        )
+        environments = ProcessEnvironments(tmp_path / "envs", base=tmp_path / "base" / "bin" / "python")
+        interpreter = environments.prepare("sklearn", self.needs(tmp_path, "yardkit==1.0"), tmp_path / "log")
+        root = interpreter.parent.parent
+        assert (root / "ready").exists() and not (root / "pip.conf").exists()
+        assert not [path for path in root.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
+
     def test_source_packages_run_no_code_outside_a_sandbox(
         self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path
     ) -> None:
@@ -118,6 +135,27 @@ class TestConfinedEnvironments(EnvironmentsContract):
         root = interpreter.parent.parent
         assert not [path for path in root.rglob("*") if path.lstat().st_uid != os.getuid()]
         assert sorted(entry.name for entry in root.parent.iterdir()) == [root.name, f"{root.name}.lock"]
+
+    def test_a_password_of_the_servers_never_meets_a_strangers_build(
+        self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://me:sesame@index.invalid/simple")
+        source_package(wheels, "nosykit", "import os, sys\n'sesame' in str(os.environ) and sys.exit('it was seen')")
+        with pytest.raises(Invalid, match="'nosykit' could not be installed"):
+            environments.prepare("sklearn", self.needs(tmp_path, "nosykit"), tmp_path / "log")
+        said = (tmp_path / "log").read_text()
+        assert "it was seen" not in said and "sesame" not in said
+        assert "hold a password, so that only wheels are installed" in said
+        interpreter = environments.prepare("sklearn", self.needs(tmp_path, "yardkit==1.0"), tmp_path / "log")
+        assert self.says(interpreter, "import yardkit; print(yardkit.version)") == "1.0"
+
+    def test_a_build_gets_pips_options_and_nothing_else_of_the_servers(
+        self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PIP_TOKEN", "sesame")
+        source_package(wheels, "nosykit", "import os, sys\n'sesame' in str(os.environ) and sys.exit('it was seen')")
+        interpreter = environments.prepare("sklearn", self.needs(tmp_path, "nosykit"), tmp_path / "log")
+        assert self.says(interpreter, "import nosykit; print('ok')") == "ok"
 
     def test_a_package_that_does_not_build_is_named(
         self, environments: ProcessEnvironments, tmp_path: Path, wheels: Path

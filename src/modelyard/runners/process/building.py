@@ -26,6 +26,14 @@ from modelyard.runners.process.confined import Confined
 
 _PIP = "import sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
 _KEPT = ("PATH", "LANG", "LC_ALL", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_OPTIONS = (
+    *("CERT", "CLIENT_CERT", "CONFIG_FILE", "CONSTRAINT", "DEFAULT_TIMEOUT", "EXTRA_INDEX_URL", "FIND_LINKS"),
+    *("INDEX_URL", "NO_BUILD_ISOLATION", "NO_INDEX", "ONLY_BINARY", "PRE", "PREFER_BINARY", "PROXY", "RETRIES"),
+    *("TIMEOUT", "TRUSTED_HOST", "USE_DEPRECATED", "USE_FEATURE"),
+)
+"""Of pip's options those that the server's environment may set, each as PIP_<name>."""
+_PASSWORD = re.compile(r"://[^/\s@]+@|^\s*client-cert\s*[=:]", re.MULTILINE)
+"""A URL with a user in it, or the key of a client, in a setting of pip."""
 _LONGEST = 10_000
 """Characters of one of pip's lines that are kept."""
 _AT_WORK = re.compile(
@@ -50,7 +58,8 @@ def only_builder(lock: Path) -> Iterator[None]:
 
 
 def create(target: Path, base: Path) -> None:
-    """A virtual environment at ``target`` that sees the packages of ``base``, with pip3 on its PATH."""
+    """A virtual environment at ``target`` that sees the packages of ``base``, with pip3 on its PATH and, until
+    ``install`` is done, the configuration of the base's pip."""
     venv.EnvBuilder(with_pip=False, symlinks=True).create(target)
     site = next((target / "lib").glob("python*")) / "site-packages"
     seen = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
@@ -87,8 +96,11 @@ def say(log: Path, text: str) -> None:
 
 
 def install(target: Path, wanted: Requirements, log: Path, *, confine: Confined | None, timeout: float) -> None:
-    """Install ``wanted`` into ``target``. Raises Invalid naming the line that pip could not install, Unavailable
-    after ``timeout`` seconds."""
+    """Install ``wanted`` into ``target``, which jobs may read afterwards: pip's configuration is gone from it.
+
+    A password of the server's never meets the code of a source package: with one only wheels are installed, by the
+    server itself. Raises Invalid naming the line that pip could not install, Unavailable after ``timeout`` seconds.
+    """
     listed, bounds = target / "requirements.txt", target / "constraints.txt"
     listed.write_text("".join(f"{line.whole}\n" for line in wanted.lines))
     bounds.write_text("".join(f"{line.whole}\n" for line in wanted.constraints))
@@ -98,11 +110,18 @@ def install(target: Path, wanted: Requirements, log: Path, *, confine: Confined 
     command += ["-r", str(listed), "-c", str(bounds)]
     say(log, f"modelyard: installing {', '.join(line.text for line in wanted.lines)}")
     own = _own_settings()
-    if confine is None:
-        code, words = _run([*command, "--only-binary=:all:"], target, log, own, timeout)
-    else:
-        code, words = confine.run(command, target, own, _configurations(own), timeout)
-        say(log, words)
+    configurations = [*_configurations(own), target / "pip.conf"]
+    if confine is not None and _hold_password(own, command, configurations):
+        say(log, "modelyard: the server's settings of pip hold a password, so that only wheels are installed")
+        confine = None
+    try:
+        if confine is None:
+            code, words = _run([*command, "--only-binary=:all:"], target, log, own, timeout)
+        else:
+            code, words = confine.run(command, target, own, configurations[:-1], timeout)
+            say(log, words)
+    finally:
+        (target / "pip.conf").unlink(missing_ok=True)
     if code is None:
         raise Unavailable(what=f"installing the requirements took longer than {timeout:.0f} s, or: {words[-300:]}")
     if code != 0:
@@ -111,11 +130,17 @@ def install(target: Path, wanted: Requirements, log: Path, *, confine: Confined 
 
 def _own_settings() -> dict[str, str]:
     """What the server's own environment says of networks and packages; nothing else of it."""
-    found = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PIP_")}
+    kept = {*_KEPT, *(f"PIP_{option}" for option in _OPTIONS)}
+    found = {name: value for name, value in os.environ.items() if name in kept}
     mine = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "pip" / "pip.conf"
     if mine.is_file():
         found.setdefault("PIP_CONFIG_FILE", str(mine))
     return found
+
+
+def _hold_password(own: Mapping[str, str], command: Sequence[str], configurations: Sequence[Path]) -> bool:
+    texts = [path.read_text("utf-8", "replace") for path in configurations if path.is_file()]
+    return "PIP_CLIENT_CERT" in own or any(_PASSWORD.search(text) for text in (*own.values(), *command, *texts))
 
 
 def _configurations(own: Mapping[str, str]) -> list[Path]:
