@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
+from modelyard.base.disk import write_all
 from modelyard.worker.entrypoint import CannotStart, Program
 from modelyard.worker.failure import TAIL
 from modelyard.worker.metrics import Matcher
@@ -123,6 +124,4 @@ class Running:
 
 
 def _write(output: bytes) -> None:
-    view = memoryview(output)
-    while view:
-        view = view[os.write(sys.stdout.fileno(), view) :]
+    write_all(sys.stdout.fileno(), output)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from modelyard.base.disk import write_all
 from modelyard.base.errors import Invalid, Unavailable
 from modelyard.core.jobs.requirements import Line, Requirements
 from modelyard.runners.process.confined import Confined
@@ -90,7 +91,7 @@ def say(log: Path, text: str) -> None:
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         stamped = "".join(f"{time.time_ns() // 1_000_000}\t{line[:_LONGEST]}\n" for line in text.splitlines())
-        os.write(fd, stamped.encode("utf-8", "replace"))
+        write_all(fd, stamped.encode("utf-8", "replace"))
     finally:
         os.close(fd)
 
