@@ -102,42 +102,42 @@ def test_a_locked_folder_stays_when_an_ephemeral_server_is_refused(
 
 
 def test_a_second_sigterm_leaves_jobs_no_more_time(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data").start()
-    journey = Journey(server)
-    journey.start_training(SKLEARN, journey.upload_source(STUBBORN))
-    wait_until(lambda: "ready" in journey.log(), 60)
-    os.kill(server.pid, signal.SIGTERM)
-    logs = server.data_dir / "jobs"
-    wait_until(lambda: any("not yet" in path.read_text() for path in logs.rglob("log/*.log")))
-    assert server.healthy() or processes_below(tmp_path), "it waits for the job"
-    began = time.monotonic()
-    assert server.stop() == 0, server.log()
-    assert time.monotonic() - began < 20
-    wait_until(lambda: not processes_below(tmp_path))
-    listed = modelyard("jobs", "get", "--json", journey.name, "--data-dir", str(server.data_dir)).stdout
-    assert '"state": "stopped"' in listed, listed
+    with RunningServer(tmp_path / "data") as server:
+        journey = Journey(server)
+        journey.start_training(SKLEARN, journey.upload_source(STUBBORN))
+        wait_until(lambda: "ready" in journey.log(), 60)
+        os.kill(server.pid, signal.SIGTERM)
+        logs = server.data_dir / "jobs"
+        wait_until(lambda: any("not yet" in path.read_text() for path in logs.rglob("log/*.log")))
+        assert server.healthy() or processes_below(tmp_path), "it waits for the job"
+        began = time.monotonic()
+        assert server.stop() == 0, server.log()
+        assert time.monotonic() - began < 20
+        wait_until(lambda: not processes_below(tmp_path))
+        listed = modelyard("jobs", "get", "--json", journey.name, "--data-dir", str(server.data_dir)).stdout
+        assert '"state": "stopped"' in listed, listed
 
 
 def test_a_clean_stop_gives_jobs_the_grace_that_is_set(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data", settings={"STOP_GRACE": "1"}).start()
-    journey = Journey(server)
-    journey.start_training(SKLEARN, journey.upload_source(STUBBORN))
-    wait_until(lambda: "ready" in journey.log(), 60)
-    began = time.monotonic()
-    assert server.stop() == 0, server.log()
-    assert 1 <= time.monotonic() - began < 30
-    log = next((server.data_dir / "jobs").rglob("log/*.log")).read_text()
-    assert "not yet" in log, "it was told first"
+    with RunningServer(tmp_path / "data", settings={"STOP_GRACE": "1"}) as server:
+        journey = Journey(server)
+        journey.start_training(SKLEARN, journey.upload_source(STUBBORN))
+        wait_until(lambda: "ready" in journey.log(), 60)
+        began = time.monotonic()
+        assert server.stop() == 0, server.log()
+        assert 1 <= time.monotonic() - began < 30
+        log = next((server.data_dir / "jobs").rglob("log/*.log")).read_text()
+        assert "not yet" in log, "it was told first"
 
 
 def test_jobs_left_running_are_finished_by_the_next_server(tmp_path: Path) -> None:
-    server = RunningServer(tmp_path / "data", settings={"LEAVE_JOBS_RUNNING": "true"}).start()
-    journey = Journey(server)
-    script = "import time; print('ready', flush=True); time.sleep(5); print('score=1.5;', flush=True)"
-    journey.start_training(SKLEARN, journey.upload_source(script))
-    wait_until(lambda: "ready" in journey.log(), 60)
-    assert server.stop() == 0, server.log()
-    with server:
-        job = journey.wait()
-        assert (job["TrainingJobStatus"], job["FinalMetricDataList"][0]["Value"]) == ("Completed", 1.5)
-        assert journey.log().count("ready") == 1, "it was started again"
+    with RunningServer(tmp_path / "data", settings={"LEAVE_JOBS_RUNNING": "true"}) as server:
+        journey = Journey(server)
+        script = "import time; print('ready', flush=True); time.sleep(5); print('score=1.5;', flush=True)"
+        journey.start_training(SKLEARN, journey.upload_source(script))
+        wait_until(lambda: "ready" in journey.log(), 60)
+        assert server.stop() == 0, server.log()
+        with server:
+            job = journey.wait()
+            assert (job["TrainingJobStatus"], job["FinalMetricDataList"][0]["Value"]) == ("Completed", 1.5)
+            assert journey.log().count("ready") == 1, "it was started again"
