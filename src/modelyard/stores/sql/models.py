@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, bindparam, delete, insert, select
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from modelyard.base.errors import AlreadyExists
@@ -16,7 +16,9 @@ from modelyard.stores.sql.listing import page
 from modelyard.stores.sql.remembered import Remembered
 from modelyard.stores.sql.tables.models import models
 from modelyard.stores.sql.tags import remove_tags, write_tags
+from modelyard.stores.sql.together import Together
 
+_ADD = insert(models)
 _BY_ID = select(models).where(models.c.id == bindparam("value"))
 _BY_NAME = select(models).where(models.c.folded == bindparam("value"))
 
@@ -27,12 +29,17 @@ class SqlModelTable:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._remembered = Remembered(database)
+        self._together = Together(database)
 
     def add(self, model: Model, tags: Mapping[str, str]) -> None:
+        row = _row(model)
+
+        def change(connection: Connection) -> None:
+            connection.execute(_ADD, row)
+            write_tags(connection, model.id, tags)
+
         try:
-            with self._database.write() as connection:
-                connection.execute(insert(models).values(_row(model)))
-                write_tags(connection, model.id, tags)
+            self._together.run(change)
         except IntegrityError as error:
             raise AlreadyExists(kind="model", name=model.name) from error
 
