@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -34,35 +33,30 @@ class Request:
     scheme: str = "http"
     from_job: bool = False
     """Whether the front saw that a job of ours sent it; anonymous access is then refused."""
-    context: dict[str, Any] = field(default_factory=dict)
+    raw_path: str = field(init=False)
+    raw_query: str = field(init=False)
+    by_name: dict[str, str] = field(init=False)
+    """The headers as ``header`` answers them."""
+    _query: dict[str, str] | None = field(init=False, default=None)
 
-    @cached_property
-    def raw_path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @cached_property
-    def path(self) -> str:
-        return unquote(self.raw_path)
-
-    @cached_property
-    def raw_query(self) -> str:
-        return self.target.partition("?")[2]
-
-    @cached_property
-    def query(self) -> dict[str, str]:
-        """Decoded query parameters; of a repeated one the first counts."""
-        pairs: dict[str, str] = {}
-        for name, value in parse_qsl(self.raw_query, keep_blank_values=True):
-            pairs.setdefault(name, value)
-        return pairs
-
-    @cached_property
-    def by_name(self) -> dict[str, str]:
-        """The headers as ``header`` answers them."""
+    def __post_init__(self) -> None:
+        self.raw_path, _, self.raw_query = self.target.partition("?")
         found: dict[str, str] = {}
         for name, value in self.headers:
             found[name] = f"{found[name]},{value}" if name in found else value
-        return found
+        self.by_name = found
+
+    @property
+    def path(self) -> str:
+        return unquote(self.raw_path)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Decoded query parameters; of a repeated one the first counts."""
+        if self._query is None:
+            # Of equal keys a dict keeps the last value.
+            self._query = dict(reversed(parse_qsl(self.raw_query, keep_blank_values=True)))
+        return self._query
 
     def header(self, name: str, default: str = "") -> str:
         """The header of that lower-case name; repeated ones joined by commas."""

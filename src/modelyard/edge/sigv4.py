@@ -40,9 +40,7 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_HEADER = re.compile(
-    rf"{ALGORITHM}\s+Credential=([^,\s]+)\s*,\s*SignedHeaders=([^,\s]+)\s*,\s*Signature=([0-9a-f]{{64}})\s*"
-)
+_HEADER = re.compile(rf"{ALGORITHM}\s+Credential=([^,\s]+)\s*,\s*SignedHeaders=([^,\s]+)\s*,\s*Signature=")
 _STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 
 
@@ -137,12 +135,11 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 
 def _from_header(authorization: str, headers: Mapping[str, str]) -> Claim:
-    found = _HEADER.fullmatch(authorization)
-    if found is None:
-        raise SignatureRefused(
-            Fault.MALFORMED, "The Authorization header is no well-formed AWS4-HMAC-SHA256 signature."
-        )
-    access_key, date, region, service = split_credential(found[1])
+    authorization = authorization.rstrip()
+    signature = authorization[-64:]
+    if not _HASH.fullmatch(signature):
+        raise _unreadable()
+    access_key, date, region, service, signed_headers = _stated(authorization[:-64])
     stamp = headers.get("x-amz-date")
     if stamp is None:
         time, stamp = _dated(headers.get("date", ""))
@@ -151,15 +148,30 @@ def _from_header(authorization: str, headers: Mapping[str, str]) -> Claim:
     return Claim(
         form="header",
         access_key=access_key,
-        signature=found[3],
+        signature=signature,
         stamp=stamp,
         time=time,
         date=date,
         region=region,
         service=service,
-        signed_headers=tuple(found[2].split(";")),
+        signed_headers=signed_headers,
         token=headers.get("x-amz-security-token"),
     )
+
+
+@lru_cache(maxsize=256)
+def _stated(text: str) -> tuple[str, str, str, str, tuple[str, ...]]:
+    """Access key, date, region, service and signed headers of an Authorization header up to its signature: what a
+    client writes again and again. Raises SignatureRefused."""
+    found = _HEADER.fullmatch(text)
+    if found is None:
+        raise _unreadable()
+    access_key, date, region, service = split_credential(found[1])
+    return access_key, date, region, service, tuple(found[2].split(";"))
+
+
+def _unreadable() -> SignatureRefused:
+    return SignatureRefused(Fault.MALFORMED, "The Authorization header is no well-formed AWS4-HMAC-SHA256 signature.")
 
 
 def _from_query(query: Mapping[str, str]) -> Claim:
@@ -297,4 +309,12 @@ def _encoded(path: str) -> str:
 
 def _sign(key: bytes, claim: Claim, canonical: bytes) -> str:
     text = f"{ALGORITHM}\n{claim.stamp}\n{claim.scope}\n{hashlib.sha256(canonical).hexdigest()}"
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    mac = _keyed(key).copy()
+    mac.update(text.encode())
+    return mac.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """To be copied: setting up the key costs more than the rest of a signature."""
+    return hmac.new(key, digestmod="sha256")
