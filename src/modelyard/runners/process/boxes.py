@@ -60,7 +60,7 @@ class RunningBox:
         was said when there is none; a later failure shows in ``has_run``."""
         text = self._read_status()
         if not text:
-            raise Refused(f"the sandbox of {self.box.name} could not be made: {self._said() or 'it ended at once'}")
+            raise Refused(f"the sandbox of {self.box.name} could not be made: {self.said() or 'it ended at once'}")
         self.init = json.loads(text)["child-pid"]
         self.init_pidfd = os.pidfd_open(self.init)
 
@@ -80,7 +80,8 @@ class RunningBox:
             text += part
         return text
 
-    def _said(self) -> str:
+    def said(self) -> str:
+        """What it has printed and nobody has read."""
         text = b""
         with contextlib.suppress(BlockingIOError):
             while part := os.read(self.output, 4096):

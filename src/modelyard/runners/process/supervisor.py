@@ -130,9 +130,13 @@ class _Run:
                 os.close(descriptor)
         for descriptor in passed.values():
             os.close(descriptor)
-        for made in self._boxes:
-            made.wait_made()
-        self._bound()
+        try:
+            for made in self._boxes:
+                made.wait_made()
+            self._bound()
+        except ProcessLookupError as error:  # it failed after it had said that it was made
+            said = next(filter(None, (box.said() for box in self._boxes)), "it ended at once")
+            raise boxes.Refused(f"the sandbox could not be made: {said}") from error
         for index, made in enumerate(self._boxes):
             made.release()
             self._on(made.output, partial(self._printed, index))
