@@ -6,9 +6,10 @@ The clock is stepped; each controller is one that may be replaced at any time by
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -253,11 +254,30 @@ def test_endpoints_end_right_under_every_schedule() -> None:
     run_state_machine_as_test(Deployments, settings=machine(120))
 
 
-@pytest.mark.timeout(900)
+def paused_schedules() -> Iterator[Deployments]:
+    """A serving endpoint and a new one, one controller paused past its lease at each of its writes and effects while
+    the user goes on: the schedules that the guards of a write are for, one after the other."""
+    acts = itertools.product(("update", "kill", "nothing"), ("delete", "update"), range(1, 5))
+    for first, meanwhile, before in acts:
+        state = Deployments()
+        state.begin()
+        state.step(0, 4)
+        state.step_paused_before_a_write_or_effect(0, "one", first, meanwhile, before)
+        state.create("two", "small")
+        state.step_paused_before_a_write_or_effect(1, "two", "nothing", meanwhile, before)
+        yield state
+
+
+def test_a_controller_paused_past_its_lease_breaks_no_promise() -> None:
+    for state in paused_schedules():
+        state.teardown()
+
+
 def test_without_the_guards_of_a_write_some_promise_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SqlDeploymentTable, "_guard", lambda *_: None)
     with pytest.raises((AssertionError, KeyError)):
-        run_state_machine_as_test(Deployments, settings=machine(400))
+        for state in paused_schedules():
+            state.teardown()
 
 
 @pytest.mark.timeout(900)
