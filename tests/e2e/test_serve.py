@@ -21,8 +21,8 @@ from tests.e2e.test_command_line import modelyard, processes_below, wait_until
 from tests.e2e.test_journeys import SKLEARN
 
 STUBBORN = """
-import signal, time
-signal.signal(signal.SIGTERM, lambda *_: print('not yet', flush=True))
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'not yet\\n'))
 print('ready', flush=True)
 while True:
     time.sleep(0.1)

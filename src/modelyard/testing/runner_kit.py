@@ -26,9 +26,9 @@ print("deaf", flush=True)
 time.sleep(60)
 """
 _OBEY_TERM = """
-import signal, sys, time
+import os, signal, sys, time
 def end(*_):
-    print("bye", flush=True)
+    os.write(1, b"bye\\n")
     sys.exit(5)
 signal.signal(signal.SIGTERM, end)
 print("ready", flush=True)
