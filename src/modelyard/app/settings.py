@@ -12,7 +12,7 @@ from tomllib import TOMLDecodeError
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -36,16 +36,20 @@ def _data_dir() -> Path:
     return Path(platformdirs.user_data_dir("modelyard", appauthor=False))
 
 
+_Absolute = AfterValidator(Path.absolute)
+"""The server's processes have other working directories than the shell that named the path."""
+
+
 class Settings(BaseSettings):
     """Modelyard's settings; each is a MODELYARD_<NAME> variable and a key of modelyard.toml."""
 
     model_config = SettingsConfigDict(env_prefix="MODELYARD_", extra="forbid", frozen=True)
 
-    data_dir: Path = Field(default_factory=_data_dir, description="Where everything is kept")
+    data_dir: Annotated[Path, _Absolute] = Field(default_factory=_data_dir, description="Where everything is kept")
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="TCP port to listen on")
-    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) for HTTPS")
-    tls_key: Path | None = Field(None, description="Private key (PEM) of tls_cert")
+    tls_cert: Annotated[Path, _Absolute] | None = Field(None, description="Certificate chain (PEM) for HTTPS")
+    tls_key: Annotated[Path, _Absolute] | None = Field(None, description="Private key (PEM) of tls_cert")
     allowed_hosts: tuple[str, ...] = Field((), description="Host names accepted beside loopback names and `host`")
     cors_origins: tuple[str, ...] = Field((), description="Origins of other sites that browsers may call from")
     anonymous: bool | None = Field(

@@ -47,3 +47,9 @@ def test_a_named_file_is_read_instead(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "other.toml").write_text("port = 7\n")
     monkeypatch.setenv("MODELYARD_CONFIG", str(tmp_path / "other.toml"))
     assert Settings(data_dir=tmp_path / "data").port == 7
+
+
+def test_paths_hold_from_every_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(data_dir=Path("data"), tls_cert=Path("cert.pem"), tls_key=Path("key.pem"))
+    assert (settings.data_dir, settings.tls_cert) == (tmp_path / "data", tmp_path / "cert.pem")
