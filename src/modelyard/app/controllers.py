@@ -1,4 +1,4 @@
-"""The server's controllers, composed: jobs and deployments over the process runner, each in a loop of its own.
+"""The server's controllers, composed: jobs and deployments over the place where they run, each in a loop of its own.
 
 Owns threads and their end. Everything that decides is in core; everything that runs is in runners.
 """
@@ -19,11 +19,10 @@ from modelyard.app.sessions import JobSessions
 from modelyard.core.artifacts.archives import extract
 from modelyard.core.deployments.controller import DeploymentController
 from modelyard.core.deployments.launch import Launcher, WorkerLimits
-from modelyard.core.deployments.ports import Routes, WorkerPool
+from modelyard.core.deployments.ports import Routes
 from modelyard.core.deployments.staging import ModelStaging
 from modelyard.core.jobs.attempts import AttemptWork
 from modelyard.core.jobs.controller import JobController
-from modelyard.core.jobs.ports import Runner
 from modelyard.core.jobs.scheduling import Capacity
 from modelyard.core.jobs.staging import FolderStaging
 
@@ -31,15 +30,15 @@ from modelyard.core.jobs.staging import FolderStaging
 class Controllers:
     """Started once, stopped once. ``url`` is where jobs reach this server."""
 
-    def __init__(self, house: House, runner: Runner, pool: WorkerPool, routes: Routes, url: str) -> None:
+    def __init__(self, house: House, routes: Routes, url: str) -> None:
         settings = house.settings
         self._house = house
-        self._runner = runner
+        self._runner = house.place.jobs
         self._staging_threads = ThreadPoolExecutor(8, thread_name_prefix="stage")
         work = AttemptWork(
-            runner=runner,
+            runner=house.place.jobs,
             staging=FolderStaging(house.inputs, account=settings.account_id, limits=house.archive_limits),
-            environments=house.environments,
+            environments=house.place.environments,
             sessions=JobSessions(house.keys, url, settings.region),
             folders=house.job_folders,
             clock=house.clock,
@@ -51,9 +50,9 @@ class Controllers:
         )
         self.deployments = DeploymentController(
             table=house.deployment_table,
-            pool=pool,
+            pool=house.place.endpoints,
             routes=routes,
-            staging=ModelStaging(house.inputs, house.environments, self._unpack, house.disk),
+            staging=ModelStaging(house.inputs, house.place.environments, self._unpack, house.disk),
             launcher=Launcher(house.disk, WorkerLimits(memory=settings.endpoint_memory, body=settings.prediction_body)),
             executor=self._staging_threads,
             clock=house.clock,

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 
 from modelyard.app.layout import Layout
+from modelyard.app.plugins import found_images, found_runner
 from modelyard.app.settings import Settings
 from modelyard.app.supervisor import COMMAND as SUPERVISOR
 from modelyard.base.changes import Changes
@@ -20,6 +21,7 @@ from modelyard.core.artifacts.archives import ArchiveLimits
 from modelyard.core.artifacts.inputs import ArtifactInputs
 from modelyard.core.artifacts.service import ArtifactService
 from modelyard.core.artifacts.writing import WriteLimits
+from modelyard.core.deployments.runners import Place, Site
 from modelyard.core.deployments.service import DeploymentService
 from modelyard.core.identity.roles import RoleService
 from modelyard.core.identity.service import KeyService
@@ -29,9 +31,6 @@ from modelyard.core.models.service import ModelService
 from modelyard.core.models.tags import TagService
 from modelyard.core.notebooks.lifecycle import LifecycleConfigService
 from modelyard.core.notebooks.service import NotebookService
-from modelyard.runners.process.confined import Confined
-from modelyard.runners.process.environments import ProcessEnvironments
-from modelyard.runners.process.rules import Rules
 from modelyard.stores.objects.files import FileBlobStore
 from modelyard.stores.sql.artifacts import SqlCatalogue
 from modelyard.stores.sql.cipher import FileCipher
@@ -55,7 +54,7 @@ class House:
     clock: SystemClock
     ids: RandomIds
     disk: RealDisk
-    rules: Rules
+    place: Place
     keys: KeyService
     roles: RoleService
     artifacts: ArtifactService
@@ -66,7 +65,6 @@ class House:
     job_table: SqlJobTable
     job_folders: JobFolders
     job_changes: Changes
-    environments: ProcessEnvironments
     deployments: DeploymentService
     deployment_table: SqlDeploymentTable
     deployment_changes: Changes
@@ -100,10 +98,7 @@ def open_house(settings: Settings) -> House:
     blobs = FileBlobStore(layout.blobs, disk, settings.disk_reserve)
     artifacts = ArtifactService(SqlCatalogue(database), blobs, clock, ids, WriteLimits(settings.object_size))
     models = ModelService(SqlModelTable(database), clock, ids)
-    rules = sandbox_rules(settings, layout)
-    environments = ProcessEnvironments(
-        layout.environments, indexes=settings.package_indexes, confine=Confined(rules), disk=disk
-    )
+    place = found_runner(settings.runner).open(_site(settings, layout, clock, disk))
     job_table, job_folders, job_changes = SqlJobTable(database, clock), JobFolders(layout.jobs), Changes()
     deployment_table, deployment_changes = SqlDeploymentTable(database, clock), Changes()
     lifecycle_table = SqlLifecycleConfigTable(database)
@@ -114,18 +109,17 @@ def open_house(settings: Settings) -> House:
         clock=clock,
         ids=ids,
         disk=disk,
-        rules=rules,
+        place=place,
         keys=KeyService(SqlKeyTable(database), cipher, clock),
         roles=RoleService(SqlRoleTable(database), clock, ids, settings.default_role),
         artifacts=artifacts,
         inputs=ArtifactInputs(artifacts, settings.disk_reserve),
         models=models,
         tags=TagService(SqlTagTable(database)),
-        jobs=JobService(job_table, job_folders, environments, ids, job_changes),
+        jobs=JobService(job_table, job_folders, place.environments, ids, job_changes),
         job_table=job_table,
         job_folders=job_folders,
         job_changes=job_changes,
-        environments=environments,
         deployments=DeploymentService(
             deployment_table, models, clock, ids, deployment_changes, layout.endpoints, settings.endpoint_workers
         ),
@@ -136,12 +130,16 @@ def open_house(settings: Settings) -> House:
     )
 
 
-def sandbox_rules(settings: Settings, layout: Layout) -> Rules:
-    """What the sandboxes of this data directory share."""
-    return Rules(
-        supervisor=SUPERVISOR,
-        hidden=(settings.data_dir,),
+def _site(settings: Settings, layout: Layout, clock: SystemClock, disk: RealDisk) -> Site:
+    return Site(
+        data_dir=settings.data_dir,
+        environments=layout.environments,
         server_lock=layout.server_lock,
+        supervisor=SUPERVISOR,
+        clock=clock,
+        disk=disk,
+        images=found_images(),
+        package_indexes=settings.package_indexes,
         processes=settings.job_processes,
         file_bytes=settings.job_file,
         log_bytes=settings.job_log,

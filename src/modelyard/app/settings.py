@@ -63,6 +63,7 @@ class Settings(BaseSettings):
         8.0, ge=0, description="Seconds for which the first Describe after a change is held open"
     )
 
+    runner: str = Field("process", description="Where jobs and endpoints run: the name of a runner")
     job_cpus: float | None = Field(None, gt=0, description="Processors that jobs share; unset: all")
     job_memory: int | None = Field(None, gt=0, description="Bytes of memory that jobs share; unset: 80 % of all")
     job_processes: Count = Field(1024, description="Processes and threads of one job instance")

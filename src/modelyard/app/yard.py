@@ -25,8 +25,6 @@ from modelyard.dialects.aws.sts.operations import sts_service
 from modelyard.dialects.sagemaker.hold import Holds
 from modelyard.dialects.sagemaker.routes import sagemaker_service
 from modelyard.dialects.sagemaker.services import SageMakerServices
-from modelyard.runners.process.pool import ProcessPool
-from modelyard.runners.process.runner import ProcessRunner
 
 
 class Yard:
@@ -35,9 +33,7 @@ class Yard:
     def __init__(self, house: House, routes: Routes, url: str) -> None:
         self.house = house
         self._threads = ThreadPoolExecutor(max(16, 4 * (os.cpu_count() or 1)), thread_name_prefix="calls")
-        runner = ProcessRunner(house.rules, house.disk, house.clock)
-        pool = ProcessPool(house.rules, house.disk, house.clock)
-        self.controllers = Controllers(house, runner, pool, routes, url)
+        self.controllers = Controllers(house, routes, url)
         self.doors = self._doors()
         self._keys = Loop("keys", house.keys.refresh, 0.5)
 

@@ -13,9 +13,9 @@ import pytest
 
 from modelyard.app.supervisor import COMMAND
 from modelyard.base.errors import Invalid, MissingExtra
+from modelyard.core.jobs.images import answer_for
 from modelyard.runners.process.confined import Confined
 from modelyard.runners.process.environments import ProcessEnvironments
-from modelyard.runners.process.images import answer_for
 from modelyard.runners.process.rules import Rules
 from modelyard.testing.blobs_kit import RecordingDisk
 from modelyard.testing.environments_kit import EnvironmentsContract, wheel
@@ -182,6 +182,6 @@ class TestConfinedEnvironments(EnvironmentsContract):
 
 def test_a_missing_extra_names_the_line_that_mends_it() -> None:
     with pytest.raises(MissingExtra, match=r"pip install 'modelyard\[torch\]'"):
-        answer_for("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.1", lambda module: False)
+        answer_for("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.1", installed=lambda module: False)
     with pytest.raises(MissingExtra, match=r"pip install 'modelyard\[xgboost\]'"):
-        answer_for("sagemaker-xgboost:1.7-1", lambda module: False)
+        answer_for("sagemaker-xgboost:1.7-1", installed=lambda module: False)

@@ -25,7 +25,7 @@ prediction, so it must not import a framework or botocore.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
@@ -232,3 +232,21 @@ class InvocationCodec(Protocol):
     def answer(self, invocation: Invocation, answer: Answer) -> WireAnswer: ...
 
     def refuse(self, head: InvocationHead, refusal: Refusal) -> WireAnswer: ...
+
+
+def _no_words(_head: InvocationHead | None, _refusal: Refusal) -> WireAnswer | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a dialect's ``invoke.py`` publishes as ``PREDICTIONS``, and all that the front imports of a dialect.
+
+    ``codecs`` makes its codecs for an account and a region; of all dialects' the first that matches a request gets it,
+    ours before others'. ``refuse`` words the front's refusal of a request of this API that is no prediction, of kind
+    bad_request, wrong_origin, wrong_host, head_too_large, unavailable or too_many_connections; None for a request of
+    another API, or where no head was read.
+    """
+
+    codecs: Callable[[str, str], Sequence[InvocationCodec]]
+    refuse: Callable[[InvocationHead | None, Refusal], WireAnswer | None] = _no_words

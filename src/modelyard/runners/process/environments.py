@@ -12,13 +12,15 @@ import contextlib
 import hashlib
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from modelyard.base.disk import Disk, RealDisk, remove_tree, write_durably
+from modelyard.core.jobs import images
 from modelyard.core.jobs import requirements as rules
+from modelyard.core.jobs.images import ImageFamily
 from modelyard.core.jobs.requirements import Requirements
-from modelyard.runners.process import building, images
+from modelyard.runners.process import building
 from modelyard.runners.process.confined import Confined
 from modelyard.runners.process.installed import Installed
 
@@ -26,14 +28,16 @@ from modelyard.runners.process.installed import Installed
 class ProcessEnvironments:
     """Environments of this machine. Thread-safe, and safe for two servers on one folder.
 
-    ``indexes`` are the package index URLs that requirements may name. Without ``confine``, or where it is not
-    available, only wheels are installed, because building a source package runs its code.
+    ``families`` are the images answered for, ``indexes`` the package index URLs that requirements may name. Without
+    ``confine``, or where it is not available, only wheels are installed, because building a source package runs its
+    code.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
+        families: Sequence[ImageFamily] = images.SCRIPT_MODE,
         base: Path | None = None,
         indexes: Collection[str] = (),
         confine: Confined | None = None,
@@ -41,6 +45,7 @@ class ProcessEnvironments:
         timeout: float = 1800,
     ) -> None:
         self._folder = folder
+        self._families = tuple(families)
         self._base = base or Path(sys.executable)
         self._indexes = tuple(indexes)
         self._confine = confine
@@ -50,7 +55,7 @@ class ProcessEnvironments:
 
     def resolve(self, image: str) -> str:
         """The environment's name; see images.answer_for."""
-        return images.answer_for(image)
+        return images.answer_for(image, self._families)
 
     def prepare(self, environment: str, requirements: Path | None, log: Path) -> Path:
         """The interpreter of ``environment`` with ``requirements`` on top; pip's words go to ``log``.
