@@ -59,7 +59,7 @@ def client(door: Door, wire: str) -> Any:
     )
 
 
-@pytest.fixture(params=["smithy-rpc-v2-cbor", "json", "query"])
+@pytest.fixture(scope="module", params=["smithy-rpc-v2-cbor", "json", "query"])
 def cloudwatch(door: Door, request: pytest.FixtureRequest) -> Any:
     return client(door, request.param)
 

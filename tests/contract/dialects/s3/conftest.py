@@ -1,4 +1,4 @@
-"""One server for each module of tests, a bucket for each test."""
+"""One server and one client for all of these tests, a bucket for each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def s3(server: S3Server) -> Any:
     return server.client()
 

@@ -12,8 +12,14 @@ from tests.contract.dialects.s3.test_buckets import code
 KEYS = ["a", "a/1", "a/2", "a/b/3", "a0", "b/", "b/1", "c d/x", "ü/ö", "z"]
 
 
-@pytest.fixture
-def filled(s3: Any, bucket: str) -> str:
+@pytest.fixture(scope="module")
+def filled(s3: Any) -> str:
+    """A bucket of these keys that nobody changes."""
+    return fill(s3, "listed")
+
+
+def fill(s3: Any, bucket: str) -> str:
+    s3.create_bucket(Bucket=bucket)
     for key in KEYS:
         s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
     return bucket
@@ -85,11 +91,12 @@ def test_numbers_are_judged(s3: Any, filled: str) -> None:
     assert s3.list_objects_v2(Bucket=filled, MaxKeys=5000)["MaxKeys"] == 1000
 
 
-def test_objects_change_between_pages(s3: Any, filled: str) -> None:
-    first = s3.list_objects_v2(Bucket=filled, MaxKeys=3)
-    s3.delete_object(Bucket=filled, Key="a/2")
-    s3.delete_object(Bucket=filled, Key="a/b/3")
-    rest = s3.list_objects_v2(Bucket=filled, ContinuationToken=first["NextContinuationToken"])
+def test_objects_change_between_pages(s3: Any) -> None:
+    changing = fill(s3, "changing")
+    first = s3.list_objects_v2(Bucket=changing, MaxKeys=3)
+    s3.delete_object(Bucket=changing, Key="a/2")
+    s3.delete_object(Bucket=changing, Key="a/b/3")
+    rest = s3.list_objects_v2(Bucket=changing, ContinuationToken=first["NextContinuationToken"])
     assert shown(rest) == [key for key in sorted(KEYS, key=str.encode) if key > "a/b/3"]
 
 
@@ -100,8 +107,8 @@ def test_each_object_has_one_version(s3: Any, filled: str) -> None:
     assert all(each["VersionId"] == "null" and each["IsLatest"] for each in versions)
 
 
-def test_a_folder_of_thousands_is_one_step(s3: Any, bucket: str, server: Any) -> None:
-    for number in range(2500):
+def test_a_folder_of_more_than_a_page_is_one_step(s3: Any, bucket: str, server: Any) -> None:
+    for number in range(1100):
         with server.artifacts.put(bucket, f"many/{number:05d}") as writer:
             writer.commit()
     s3.put_object(Bucket=bucket, Key="z", Body=b"")
@@ -109,4 +116,4 @@ def test_a_folder_of_thousands_is_one_step(s3: Any, bucket: str, server: Any) ->
     keys = [
         each["Key"] for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket) for each in page["Contents"]
     ]
-    assert len(keys) == len(set(keys)) == 2501
+    assert len(keys) == len(set(keys)) == 1101
