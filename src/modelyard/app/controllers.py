@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from modelyard.app.house import House
-from modelyard.app.loops import Loop
+from modelyard.app.loops import JOB_PAUSE, JOB_REST, Loop
 from modelyard.app.sessions import JobSessions
 from modelyard.core.artifacts.archives import extract
 from modelyard.core.deployments.controller import DeploymentController
@@ -63,7 +63,7 @@ class Controllers:
             load_timeout=settings.endpoint_load_timeout,
             grace=settings.prediction_timeout + 5,
         )
-        self._job_loop = Loop("jobs", self.jobs.step, 0.2)
+        self._job_loop = Loop("jobs", self.jobs.step, JOB_PAUSE, JOB_REST)
         self._deployment_loop = Loop("deployments", self.deployments.step, 0.5)
         self._sweep_loop = Loop("sweep", self._sweep, 60)
         house.job_changes.listen(self._job_loop.wake)

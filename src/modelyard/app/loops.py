@@ -13,13 +13,20 @@ from collections.abc import Callable
 _log = logging.getLogger(__name__)
 
 
-class Loop:
-    """Runs ``step`` every ``pause`` seconds, or after as many as it answers, and at once after ``wake``."""
+JOB_PAUSE, JOB_REST = 0.2, 0.01
+"""Seconds between two passes over the jobs: when nothing is known to have changed, and at least. Jobs that come within
+the rest share the flushes of the disk that each of their moves needs."""
 
-    def __init__(self, name: str, step: Callable[[], float | None], pause: float) -> None:
+
+class Loop:
+    """Runs ``step`` every ``pause`` seconds, or after as many as it answers, and at once after ``wake``, but never
+    sooner than ``rest`` seconds after the step before: what comes in meanwhile is done, and flushed, together."""
+
+    def __init__(self, name: str, step: Callable[[], float | None], pause: float, rest: float = 0.0) -> None:
         self._name = name
         self._step = step
         self._pause = pause
+        self._rest = rest
         self._woken = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -49,4 +56,5 @@ class Loop:
             except Exception:  # noqa: BLE001 - the edge of this thread: one failing step must not end the loop
                 failures += 1
                 _log.exception("%s failed; trying again", self._name)
+            self._ending.wait(self._rest)
             self._woken.wait(pause * min(2**failures, 64))

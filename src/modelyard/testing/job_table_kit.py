@@ -13,11 +13,22 @@ from typing import Any
 
 import pytest
 
-from modelyard.base.errors import AlreadyExists, Conflict, LeaseLost, NotFound
+from modelyard.base.errors import AlreadyExists, Conflict, LeaseLost, ModelyardError, NotFound
 from modelyard.base.paging import Between, Listing
 from modelyard.core.jobs.model import Job, JobQuery, JobSpec, JobState, Metric, Phase, Resources
 from modelyard.core.jobs.states import IllegalTransition
-from modelyard.core.jobs.table import AttemptActive, AttemptRecord, Change, Claim, Demand, JobTable, Result, Superseded
+from modelyard.core.jobs.table import (
+    AttemptActive,
+    AttemptRecord,
+    Change,
+    Claim,
+    Demand,
+    JobTable,
+    Lease,
+    Move,
+    Result,
+    Superseded,
+)
 
 SPEC = JobSpec("image", Resources("ml.m5.large"))
 BEGIN = Change(False, JobState.STARTING, Phase.DOWNLOADING, "Downloading")
@@ -44,6 +55,14 @@ def new_job(number: int, name: str | None = None, **values: Any) -> Job:
     return replace(job, **values)
 
 
+def moved(table: JobTable, lease: Lease, change: Change) -> Claim:
+    """The claim after one move by itself; raises why it was refused."""
+    (outcome,) = table.advance([Move(lease, change)])
+    if isinstance(outcome, ModelyardError):
+        raise outcome
+    return outcome
+
+
 class JobTableContract:
     """Owns the laws; a subclass owns the database."""
 
@@ -59,7 +78,7 @@ class JobTableContract:
     def begun(self, table: JobTable, number: int = 1, owner: str = "a") -> Claim:
         claim = self.admitted(table, number, owner)
         record = AttemptRecord(f"attempt-{number}", 1, 7, table.now())
-        return table.advance(claim.lease, replace(BEGIN, begin=record))
+        return moved(table, claim.lease, replace(BEGIN, begin=record))
 
     # names and look-up
 
@@ -105,16 +124,16 @@ class JobTableContract:
         (second,) = table.claim("b", 3, 10)
         before = table.get(first.job.id)
         with pytest.raises(LeaseLost):
-            table.advance(first.lease, BEGIN)
+            moved(table, first.lease, BEGIN)
         assert table.get(first.job.id) == before
-        table.advance(second.lease, BEGIN)
+        moved(table, second.lease, BEGIN)
 
     def test_an_expired_lease_writes_nothing_even_if_nobody_took_the_job(self, table: JobTable) -> None:
         claim = self.admitted(table)
         self.pass_time(table, 3)
         before = table.get(claim.job.id)
         with pytest.raises(LeaseLost):
-            table.advance(claim.lease, BEGIN)
+            moved(table, claim.lease, BEGIN)
         assert table.get(claim.job.id) == before
 
     def test_renewing_extends_what_nobody_took(self, table: JobTable) -> None:
@@ -123,10 +142,10 @@ class JobTableContract:
         held = table.renew([claim.lease], 3)
         self.pass_time(table, 2)
         assert table.claim("b", 3, 10) == ()
-        table.advance(held[claim.job.id], BEGIN)
+        moved(table, held[claim.job.id], BEGIN)
         self.pass_time(table, 5)
         held = table.renew([claim.lease], 3)
-        table.advance(held[claim.job.id], BEGIN)
+        moved(table, held[claim.job.id], BEGIN)
 
     def test_a_lease_holds_until_it_expires_is_taken_or_the_job_is_gone(self, table: JobTable) -> None:
         claim = self.admitted(table)
@@ -148,10 +167,10 @@ class JobTableContract:
         claim = self.admitted(table)
         table.release([claim.lease])
         with pytest.raises(LeaseLost):
-            table.advance(claim.lease, BEGIN)
+            moved(table, claim.lease, BEGIN)
         (second,) = table.claim("b", 3, 10)
         table.release([claim.lease])
-        table.advance(second.lease, BEGIN)
+        moved(table, second.lease, BEGIN)
 
     def test_claims_pass_over_what_the_caller_names_and_keep_to_the_limit(self, table: JobTable) -> None:
         ids = [self.admitted(table, number).job.id for number in (1, 2, 3)]
@@ -160,12 +179,12 @@ class JobTableContract:
 
     def test_a_deleted_job_has_no_lease(self, table: JobTable) -> None:
         claim = self.begun(table)
-        table.advance(claim.lease, RUN)
-        table.advance(claim.lease, DONE)
+        moved(table, claim.lease, RUN)
+        moved(table, claim.lease, DONE)
         table.delete(claim.job.id)
         assert table.renew([claim.lease], 3) == {}
         with pytest.raises(LeaseLost):
-            table.advance(claim.lease, DONE)
+            moved(table, claim.lease, DONE)
 
     # admission
 
@@ -204,10 +223,10 @@ class JobTableContract:
     def test_state_history_and_attempt_change_together(self, table: JobTable) -> None:
         claim = self.begun(table)
         assert claim.attempt is not None and claim.attempt.id == "attempt-1" and claim.job.attempt == 1
-        claim = table.advance(claim.lease, RUN)
+        claim = moved(table, claim.lease, RUN)
         assert claim.job.started == 5.0
         result = Result(None, 0, "s3://model", (Metric("loss", 2.0, 1.0), Metric("loss", 1.0, 2.0)))
-        claim = table.advance(claim.lease, replace(DONE, result=result))
+        claim = moved(table, claim.lease, replace(DONE, result=result))
         job = table.get(claim.job.id)
         assert claim.attempt is None and claim.job == job
         assert (job.state, job.phase, job.exit_code, job.model_artifact) == ("succeeded", "Completed", 0, "s3://model")
@@ -222,7 +241,7 @@ class JobTableContract:
         claim = self.begun(table)
         seen = [claim.job.modified]
         for change in (RUN, replace(RUN, phase=Phase.UPLOADING), DONE):
-            seen.append(table.advance(claim.lease, change).job.modified)
+            seen.append(moved(table, claim.lease, change).job.modified)
         assert seen == sorted(set(seen))
         assert table.stamps([claim.job.id, "other"]) == {claim.job.id: seen[-1]}
 
@@ -230,15 +249,15 @@ class JobTableContract:
         claim = self.admitted(table)
         before = table.get(claim.job.id)
         with pytest.raises(IllegalTransition):
-            table.advance(claim.lease, replace(DONE, end=None))
+            moved(table, claim.lease, replace(DONE, end=None))
         assert table.get(claim.job.id) == before
 
     def test_an_ended_job_is_let_go_and_moves_no_more(self, table: JobTable) -> None:
         claim = self.begun(table)
-        table.advance(claim.lease, RUN)
-        table.advance(claim.lease, DONE)
+        moved(table, claim.lease, RUN)
+        moved(table, claim.lease, DONE)
         with pytest.raises(LeaseLost):
-            table.advance(claim.lease, DONE)
+            moved(table, claim.lease, DONE)
         self.pass_time(table, 10)
         assert table.claim("b", 3, 10) == () and table.renew([claim.lease], 3) == {}
 
@@ -246,22 +265,46 @@ class JobTableContract:
         claim = self.begun(table)
         before = table.get(claim.job.id)
         with pytest.raises(AttemptActive):
-            table.advance(claim.lease, replace(BEGIN, begin=AttemptRecord("attempt-x", 2, 8, 1.0)))
+            moved(table, claim.lease, replace(BEGIN, begin=AttemptRecord("attempt-x", 2, 8, 1.0)))
         assert table.get(claim.job.id) == before and len(table.attempts(claim.job.id)) == 1
+
+    def test_many_jobs_move_at_once_each_as_if_it_were_alone(self, table: JobTable) -> None:
+        """A lost lease, an illegal move, a second attempt and a stop between them hold up nobody."""
+        late = self.admitted(table, 1)
+        self.pass_time(table, 3)
+        claims = [self.begun(table, number) for number in range(2, 7)]
+        before = {job.id: job for job in (table.get(claim.job.id) for claim in (late, *claims))}
+        stopped = table.request_stop(claims[1].job.id, "Stopping")
+        changes = [BEGIN, RUN, RUN, replace(DONE, end=None, phase=Phase.FAILED), RUN]
+        changes[0] = replace(BEGIN, begin=AttemptRecord("attempt-x", 2, 8, 1.0))
+        moves = [
+            Move(late.lease, BEGIN),
+            *(Move(one.lease, change) for one, change in zip(claims, changes, strict=True)),
+        ]
+        outcomes = table.advance(moves)
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds == [LeaseLost, AttemptActive, Superseded, Claim, IllegalTransition, Claim]
+        for move, outcome in zip(moves, outcomes, strict=True):
+            now = table.get(move.lease.job_id)
+            if isinstance(outcome, Claim):
+                assert outcome.job == now and now.state == JobState.RUNNING and outcome.lease == move.lease
+            else:
+                assert now == (stopped if isinstance(outcome, Superseded) else before[now.id])
+        assert table.advance([]) == ()
 
     def test_an_attempt_may_follow_one_that_ended(self, table: JobTable) -> None:
         claim = self.begun(table)
-        table.advance(claim.lease, replace(BEGIN, end="abandoned"))
-        claim = table.advance(claim.lease, replace(BEGIN, begin=AttemptRecord("attempt-x", 2, 7, 1.0)))
+        moved(table, claim.lease, replace(BEGIN, end="abandoned"))
+        claim = moved(table, claim.lease, replace(BEGIN, begin=AttemptRecord("attempt-x", 2, 7, 1.0)))
         assert claim.job.attempt == 2 and claim.attempt is not None and claim.attempt.id == "attempt-x"
         assert [one.outcome for one in table.attempts(claim.job.id)] == ["abandoned", None]
 
     def test_started_is_when_the_code_first_began(self, table: JobTable) -> None:
         claim = self.begun(table)
-        table.advance(claim.lease, RUN)
+        moved(table, claim.lease, RUN)
         again = replace(BEGIN, phase=Phase.INTERRUPTED, end="lost")
-        table.advance(claim.lease, again)
-        assert table.advance(claim.lease, replace(RUN, started=9.0)).job.started == 5.0
+        moved(table, claim.lease, again)
+        assert moved(table, claim.lease, replace(RUN, started=9.0)).job.started == 5.0
 
     # stops
 
@@ -270,9 +313,9 @@ class JobTableContract:
         job = table.request_stop(claim.job.id, "Stopping")
         assert (job.state, job.phase, job.stop_requested) == (JobState.STOPPING, Phase.STOPPING, True)
         with pytest.raises(Superseded):
-            table.advance(claim.lease, RUN)
+            moved(table, claim.lease, RUN)
         assert table.get(job.id) == job
-        assert table.advance(claim.lease, STOPPED).job.state == JobState.STOPPED
+        assert moved(table, claim.lease, STOPPED).job.state == JobState.STOPPED
 
     def test_a_second_stop_changes_nothing(self, table: JobTable) -> None:
         job = table.create(new_job(1), {}, "")
@@ -291,9 +334,9 @@ class JobTableContract:
         claim = self.begun(table)
         with pytest.raises(Conflict):
             table.delete(claim.job.id)
-        table.advance(claim.lease, RUN)
+        moved(table, claim.lease, RUN)
         result = Result(metrics=(Metric("loss", 1.0, 1.0),))
-        table.advance(claim.lease, replace(DONE, result=result))
+        moved(table, claim.lease, replace(DONE, result=result))
         table.delete(claim.job.id)
         with pytest.raises(NotFound):
             table.get(claim.job.id)
@@ -302,9 +345,9 @@ class JobTableContract:
 
     def test_an_ended_job_is_untidy_until_it_is_said_to_be_tidy(self, table: JobTable) -> None:
         claim = self.begun(table)
-        table.advance(claim.lease, RUN)
+        moved(table, claim.lease, RUN)
         assert table.untidy(10, table.now() + 60) == ()
-        job = table.advance(claim.lease, DONE).job
+        job = moved(table, claim.lease, DONE).job
         assert table.untidy(10, (job.ended or 0) - 1) == ()
         assert table.untidy(10, (job.ended or 0) + 1) == (job,)
         table.mark_tidy([job.id])
@@ -331,8 +374,8 @@ class JobTableContract:
 
     def test_states_sort_as_they_are_shown(self, table: JobTable) -> None:
         claim = self.begun(table, 1)
-        table.advance(claim.lease, RUN)
-        table.advance(claim.lease, DONE)
+        moved(table, claim.lease, RUN)
+        moved(table, claim.lease, DONE)
         table.create(new_job(2, state=JobState.FAILED, phase=Phase.FAILED), {}, "")
         self.admitted(table, 3)
         table.create(new_job(4), {}, "")

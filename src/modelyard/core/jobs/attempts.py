@@ -42,7 +42,7 @@ class AttemptWork:
         """
         self.folders.check_room(self.disk_reserve)
         environment = self.environments.resolve(job.spec.image)
-        folder = self.folders.attempt(job.id, record.number)
+        folder = self.folders.make(job.id, record.number)  # before may_start: a deleted job's is not made anew and run
         staged = self.staging.stage(job, folder)
         (folder / "log").mkdir(exist_ok=True)
         log = folder / "log" / f"{job.spec.resources.hosts[0]}.log"

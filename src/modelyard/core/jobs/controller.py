@@ -1,6 +1,7 @@
 """Moves jobs towards their end: one level-triggered pass after another over what table and runner say.
 
-Owns leases, admission and freeing; the moves are in moves.py. Owns no truth: everything it remembers may be
+Owns leases, admission, writing and freeing; the moves are in moves.py. What several jobs need written at the same
+time is written together: one flush of the disk for all of them. Owns no truth: everything it remembers may be
 lost at any point, and any number of controllers may work on one table. Refuses to know SQL and processes.
 
 What makes an attempt run once: its record is written before it may start, at most one is active, and it is
@@ -20,13 +21,13 @@ from modelyard.base.changes import Changes
 from modelyard.base.clock import Clock
 from modelyard.base.errors import LeaseLost, ModelyardError, NotFound
 from modelyard.base.ids import Ids
-from modelyard.core.jobs import outcomes
 from modelyard.core.jobs.attempts import AttemptWork
 from modelyard.core.jobs.held import Held
-from modelyard.core.jobs.moves import Mover
+from modelyard.core.jobs.moves import Mover, Write
+from modelyard.core.jobs.outcomes import PREPARING
 from modelyard.core.jobs.scheduling import choose
 from modelyard.core.jobs.states import TERMINAL
-from modelyard.core.jobs.table import Claim, JobTable, Superseded
+from modelyard.core.jobs.table import Claim, JobTable, Move, Superseded
 
 _log = logging.getLogger(__name__)
 
@@ -78,8 +79,10 @@ class JobController:
         self._renew()
         self._refresh()
         self._take()
-        for held in list(self._held.values()):
-            self._move(held)
+        moving = list(self._held.values())
+        while moving:
+            wanted = [(held, write) for held in moving if (write := self._next_write(held)) is not None]
+            moving = self._write(wanted)
         self._sweep()
 
     def drain(self) -> bool:
@@ -133,7 +136,7 @@ class JobController:
         self._hold(self._table.claim(self.owner, self._pace.lease, room, known))
         if self._admits:
             fits = partial(choose, self._work.capacity)
-            self._hold(self._table.admit(self.owner, self._pace.lease, room, fits, outcomes.PREPARING))
+            self._hold(self._table.admit(self.owner, self._pace.lease, room, fits, PREPARING))
 
     def _hold(self, claims: tuple[Claim, ...]) -> None:
         for claim in claims:
@@ -141,31 +144,57 @@ class JobController:
         if claims:
             self._changes.tell()
 
-    def _move(self, held: Held) -> None:
-        """Every move that can be made now. Whoever lost the lease lets go; nothing of theirs was written."""
+    def _next_write(self, held: Held) -> Write | None:
+        """Make every move that can be made now; the write that the next one waits for."""
         if self._clock.monotonic() < held.rest_until:
-            return
-        before = held.job
+            return None
         try:
-            while held.job.id in self._held and self._one_move(held):
+            while True:
+                move = self._stops_staging(held) or self._mover.move(held)
+                if isinstance(move, Write):
+                    return move
+                if not move:
+                    return None
+        except Exception as error:  # noqa: BLE001 - the edge of one job: its trouble must not hold up the others
+            self._rest(held, error)
+        return None
+
+    def _write(self, wanted: list[tuple[Held, Write]]) -> list[Held]:
+        """All in one transaction; whose moves go on. Whoever lost the lease lets go; nothing of theirs was written."""
+        if not wanted:
+            return []
+        try:
+            outcomes = self._table.advance([Move(held.claim.lease, write.change) for held, write in wanted])
+        except Exception as error:  # noqa: BLE001 - as above
+            for held, _write in wanted:
+                self._rest(held, error)
+            return []
+        self._changes.tell()
+        return [
+            held for (held, write), outcome in zip(wanted, outcomes, strict=True) if self._goes_on(held, write, outcome)
+        ]
+
+    def _goes_on(self, held: Held, write: Write, outcome: Claim | ModelyardError) -> bool:
+        try:
+            if isinstance(outcome, Superseded):
+                self._reload(held)
+            elif isinstance(outcome, LeaseLost):
+                self._drop(held)
+            elif isinstance(outcome, ModelyardError):
+                raise outcome
+            else:
+                held.claim = outcome
+                write.then()
                 if held.job.state in TERMINAL:
                     self._drop(held)
                     self._free(held.job.id)
-        except Exception as error:  # noqa: BLE001 - the edge of one job: its trouble must not hold up the others
-            held.rest_until = self._clock.monotonic() + self._pace.rest
-            self._on_error(held.job.name, error)
-        if held.job is not before:
-            self._changes.tell()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._rest(held, error)
+        return held.job.id in self._held
 
-    def _one_move(self, held: Held) -> bool:
-        try:
-            return self._stops_staging(held) or self._mover.move(held)
-        except LeaseLost:
-            self._drop(held)
-            return False
-        except Superseded:
-            self._reload(held)
-            return True
+    def _rest(self, held: Held, error: Exception) -> None:
+        held.rest_until = self._clock.monotonic() + self._pace.rest
+        self._on_error(held.job.name, error)
 
     def _stops_staging(self, held: Held) -> bool:
         """A stop does not wait for staging to finish: the seal makes its result harmless."""

@@ -1,7 +1,7 @@
 """One move of one job: what its state, its attempt and the runner's word ask for next.
 
-Owns the order of moves. Refuses to know how leases are had (controller.py), what an end means (outcomes.py)
-and what is legal (states.py). Each move writes at most once; before and after it everything may be lost.
+Owns the order of moves. Refuses to know how leases are had and when changes are written (controller.py), what an
+end means (outcomes.py) and what is legal (states.py). Before and after each write everything may be lost.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,18 @@ SYNC_EVERY = 30.0
 Submit = Callable[[Callable[[], Any]], "Future[Any]"]
 
 
+def _nothing() -> None:
+    """What follows most writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A change that must be on disk before anything else happens to the job, and what is done as soon as it is."""
+
+    change: Change
+    then: Callable[[], None] = _nothing
+
+
 class Mover:
     """For one thread at a time. ``submit`` hands long work to other threads."""
 
@@ -45,10 +58,10 @@ class Mover:
         self._clock = clock
         self._submit = submit
 
-    def move(self, held: Held) -> bool:
-        """Make the next move; whether another may follow at once.
+    def move(self, held: Held) -> Write | bool:
+        """Make the next move: what must be written for it, else whether another may follow at once.
 
-        Raises what the table's ``advance`` raises, and what runner and disk raise.
+        Raises what runner and disk raise.
         """
         if held.work is not None:
             return self._working(held, held.work)
@@ -56,32 +69,33 @@ class Mover:
             return self._without_attempt(held)
         return self._observed(held, held.attempt)
 
-    def _without_attempt(self, held: Held) -> bool:
+    def _without_attempt(self, held: Held) -> Write | bool:
         job = held.job
         if job.stop_requested:
-            return self._advance(held, outcomes.ending(job, Phase.STOPPED))
+            return Write(outcomes.ending(job, Phase.STOPPED))
         if job.state == JobState.QUEUED:
-            return self._advance(held, outcomes.ending(job, Phase.MAX_WAIT_TIME_EXCEEDED))
-        past = self._table.attempts(job.id)
+            return Write(outcomes.ending(job, Phase.MAX_WAIT_TIME_EXCEEDED))
+        past = self._table.attempts(job.id) if job.attempt else ()
         record = AttemptRecord(
             self._ids.new_id(), job.attempt + 1, _epoch(held, past, self._table.now()), self._clock.now()
         )
-        self._advance(held, Change(False, JobState.STARTING, Phase.DOWNLOADING, outcomes.DOWNLOADING, begin=record))
-        held.forget_attempt()
-        self._work.folders.make(job.id, record.number)
-        self._do(
-            held, "begin", partial(self._work.begin, held.job, record, partial(self._table.holds, held.claim.lease))
-        )
-        return True
+        change = Change(False, JobState.STARTING, Phase.DOWNLOADING, outcomes.DOWNLOADING, begin=record)
+        return Write(change, partial(self._begin, held, record))
 
-    def _working(self, held: Held, work: Future[Any]) -> bool:
+    def _begin(self, held: Held, record: AttemptRecord) -> None:
+        """The attempt is on record: stage and start it."""
+        held.forget_attempt()
+        may_start = partial(self._table.holds, held.claim.lease)
+        self._do(held, "begin", partial(self._work.begin, held.job, record, may_start))
+
+    def _working(self, held: Held, work: Future[Any]) -> Write | bool:
         if not work.done():
             return False
         held.work = None
         error = work.exception()
         return self._begun(held, error) if held.kind == "begin" else self._collected(held, work, error)
 
-    def _begun(self, held: Held, error: BaseException | None) -> bool:
+    def _begun(self, held: Held, error: BaseException | None) -> Write | bool:
         held.launched = self._clock.monotonic()
         if error is None:
             return True
@@ -90,10 +104,10 @@ class Mover:
             return True
         _note(held, "could not be started", error)
         if held.job.stop_requested:
-            return self._advance(held, outcomes.ending(held.job, Phase.STOPPED, end="abandoned"))
-        return self._advance(held, outcomes.failed(held.job, outcomes.reason_of(error), "abandoned"))
+            return Write(outcomes.ending(held.job, Phase.STOPPED, end="abandoned"))
+        return Write(outcomes.failed(held.job, outcomes.reason_of(error), "abandoned"))
 
-    def _observed(self, held: Held, attempt: AttemptRecord) -> bool:
+    def _observed(self, held: Held, attempt: AttemptRecord) -> Write | bool:
         seen = held.seen or self._work.runner.observe(self._folder(held))
         if seen.state == "absent":
             fresh = held.launched is not None and self._clock.monotonic() - held.launched < LAUNCHING
@@ -104,17 +118,17 @@ class Mover:
             return self._running(held, attempt, seen)
         if seen.state == "lost":
             if held.job.state == JobState.STARTING and seen.started is not None:
-                return self._advance(held, _training(seen))
+                return Write(_training(seen))
             losses = 1 + sum(past.outcome == "lost" for past in self._table.attempts(held.job.id))
-            return self._advance(held, outcomes.lost(held.job, losses))
+            return Write(outcomes.lost(held.job, losses))
         if seen.state == "exited":
             return self._exited(held, attempt, seen)
         return False
 
-    def _running(self, held: Held, attempt: AttemptRecord, seen: Observation) -> bool:
+    def _running(self, held: Held, attempt: AttemptRecord, seen: Observation) -> Write | bool:
         job, now = held.job, self._clock.now()
         if job.state == JobState.STARTING and seen.started is not None:
-            return self._advance(held, _training(seen))
+            return Write(_training(seen))
         overdue = outcomes.deadline(job, seen.started or now) + job.spec.stop_grace + OVERDUE < now
         if (job.stop_requested or overdue) and not held.told:
             self._work.runner.stop(self._folder(held), job.spec.stop_grace)
@@ -136,15 +150,15 @@ class Mover:
             _log.warning("job %s: checkpoints could not be stored: %s", held.job.name, error)
         return True
 
-    def _exited(self, held: Held, attempt: AttemptRecord, seen: Observation) -> bool:
+    def _exited(self, held: Held, attempt: AttemptRecord, seen: Observation) -> Write | bool:
         job = held.job
         if seen.started is None and seen.reason == "stopped":
             return self._never_started(held)
         held.seen = seen
         if job.state == JobState.STARTING and seen.started is not None:
-            return self._advance(held, _training(seen))
+            return Write(_training(seen))
         if job.state == JobState.RUNNING and job.phase == Phase.TRAINING:
-            return self._advance(held, Change(False, JobState.RUNNING, Phase.UPLOADING, outcomes.UPLOADING))
+            return Write(Change(False, JobState.RUNNING, Phase.UPLOADING, outcomes.UPLOADING))
         if held.syncing is not None and not self._synced(held, held.syncing):
             return False
         if seen.started is None:
@@ -153,32 +167,28 @@ class Mover:
             self._do(held, "collect", partial(self._work.collect, job, attempt))
             return True
         line = logs.last_text(logs.log_file(self._folder(held), seen.host or job.spec.resources.hosts[0]))
-        return self._advance(held, outcomes.ended(job, seen, held.collected, line))
+        return Write(outcomes.ended(job, seen, held.collected, line))
 
-    def _never_started(self, held: Held) -> bool:
+    def _never_started(self, held: Held) -> Write | bool:
         """Sealed: nothing of the user's ran in this attempt. A stop ends the job, else the next one takes over."""
         job = held.job
         if job.stop_requested:
-            return self._advance(held, outcomes.ending(job, Phase.STOPPED, end="abandoned"))
-        return self._advance(held, Change(False, job.state, job.phase, outcomes.DOWNLOADING, end="abandoned"))
+            return Write(outcomes.ending(job, Phase.STOPPED, end="abandoned"))
+        return Write(Change(False, job.state, job.phase, outcomes.DOWNLOADING, end="abandoned"))
 
-    def _collected(self, held: Held, work: Future[Any], error: BaseException | None) -> bool:
+    def _collected(self, held: Held, work: Future[Any], error: BaseException | None) -> Write | bool:
         if error is None:
             held.collected = work.result()
             return True
         _note(held, "could not be collected", error)
         exit_code = held.seen.exit_code if held.seen is not None else None
-        return self._advance(held, outcomes.failed(held.job, outcomes.reason_of(error), "exited", exit_code))
+        return Write(outcomes.failed(held.job, outcomes.reason_of(error), "exited", exit_code))
 
     def _sealed(self, held: Held) -> Observation:
         """Make sure that an attempt which never started never will."""
         folder = self._work.folders.make(held.job.id, held.job.attempt)
         self._work.runner.seal(folder)
         return self._work.runner.observe(folder)
-
-    def _advance(self, held: Held, change: Change) -> bool:
-        held.claim = self._table.advance(held.claim.lease, change)
-        return True
 
     def _do(self, held: Held, kind: str, task: Callable[[], Any]) -> None:
         held.kind = kind

@@ -6,12 +6,13 @@ call is one transaction: on disk when it returns, nothing written when it raises
 
 Leases. Who moves a job holds its lease. ``claim`` and ``admit`` hand one out for a job whose lease nobody
 holds or whose lease has expired, each with a token greater than any before it for that job: the fence.
-``advance`` raises LeaseLost and writes nothing when the token is not the row's current one or has expired.
+``advance`` moves many jobs in one transaction, each by itself: one whose token is not the row's current one or has
+expired is answered LeaseLost and nothing is written of it, while the others move.
 ``renew`` extends the leases whose token is still current (an expired one too: nobody took the job) and
 answers which those are. A job that becomes terminal is let go by the same write. ``release`` lets go early.
 
 Stops. ``request_stop`` is the one move that needs no lease: it takes a job that has not ended to ``stopping``.
-A holder whose change was decided before that gets Superseded and decides anew.
+A holder whose change was decided before that is answered Superseded and decides anew.
 
 Attempts. ``advance`` may begin one or end the one that is active. A job has at most one active attempt; a
 second is refused by the table itself (AttemptActive).
@@ -100,6 +101,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A change of the job that ``lease`` is on."""
+
+    lease: Lease
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """What a job asks for in all its instances together: processors, bytes."""
 
@@ -159,8 +168,9 @@ class JobTable(Protocol):
 
     def release(self, leases: Iterable[Lease]) -> None: ...
 
-    def advance(self, lease: Lease, change: Change) -> Claim:
-        """Raises LeaseLost, Superseded, AttemptActive, states.IllegalTransition; then nothing was written."""
+    def advance(self, moves: Sequence[Move]) -> tuple[Claim | ModelyardError, ...]:
+        """What became of each move, in order; no two may be of one job. Instead of the new claim stands why the move
+        was refused: LeaseLost, Superseded, AttemptActive or states.IllegalTransition; nothing of it was written."""
 
     def attempts(self, job_id: str) -> tuple[AttemptRecord, ...]:
         """In order of number."""

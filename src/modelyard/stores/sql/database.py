@@ -96,7 +96,8 @@ class Database:
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
+    # As many as there are threads at most: one beyond the pool's size would be opened anew for each use, in 1 ms.
+    engine = create_engine(url, pool_size=32, connect_args={"check_same_thread": False, "timeout": 30})
 
     @event.listens_for(engine, "connect")
     def _open(connection: Any, _record: Any) -> None:

@@ -1,53 +1,65 @@
 """Jobs in SQL: the port ``core.jobs.table.JobTable``.
 
-Owns the lease checks and that state, history and attempts change in one transaction. SQLite takes turns by
+Owns the lease checks and that state, history and attempts change in one transaction. Many moves make few
+statements, and what several threads write at once shares a flush of the disk (together.py). SQLite takes turns by
 its writer lock and the injected clock; PostgreSQL by row locks that skip what is locked, and its own clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
-from sqlalchemy import Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modelyard.base.clock import Clock
-from modelyard.base.errors import AlreadyExists, Conflict, LeaseLost, NotFound
+from modelyard.base.errors import AlreadyExists, Conflict, LeaseLost, ModelyardError, NotFound
 from modelyard.base.paging import Page
 from modelyard.core.jobs import states
 from modelyard.core.jobs.model import Job, JobQuery, JobState, Metric, Phase
-from modelyard.core.jobs.points import final
 from modelyard.core.jobs.table import (
     AttemptActive,
     AttemptRecord,
     Change,
     Choose,
     Claim,
+    Demand,
     Lease,
+    Move,
     Superseded,
 )
 from modelyard.stores.sql.database import Database
 from modelyard.stores.sql.job_rows import (
     active_attempts,
     attempt_of,
-    demand_of,
+    followed,
     job_columns,
     jobs_of,
+    moved,
     read_job,
-    write_phase,
+    write_attempts,
+    write_histories,
+    write_jobs,
 )
 from modelyard.stores.sql.listing import page
 from modelyard.stores.sql.tables.jobs import attempts, events, jobs, points
 from modelyard.stores.sql.tags import remove_tags, write_tags
+from modelyard.stores.sql.together import Together
 
 T = TypeVar("T")
 
-TICK = 1e-6
-"""Seconds by which ``modified`` grows at least; a double of this age still tells them apart."""
-
 ACTIVE = [state.value for state in states.ACTIVE]
 TERMINAL = [state.value for state in states.TERMINAL]
+
+_LEASES = (
+    select(jobs.c.id, jobs.c.lease_token, jobs.c.lease_owner, jobs.c.lease_expires)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(jobs.c.number)
+)
+_LOCKED_LEASES = _LEASES.with_for_update()
+_ATTEMPTS = select(attempts).where(attempts.c.job_id == bindparam("job")).order_by(attempts.c.number)
 
 SHOWN_ORDER = case(
     {"succeeded": 0, "failed": 1, "queued": 2, "starting": 2, "running": 2, "stopped": 3, "stopping": 4},
@@ -62,6 +74,7 @@ class SqlJobTable:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._together = Together(database)
         self._own_time = database.engine.dialect.name != "sqlite"
 
     def now(self) -> float:
@@ -71,15 +84,20 @@ class SqlJobTable:
             return self._now(connection)
 
     def create(self, job: Job, tags: Mapping[str, str], message: str) -> Job:
+        def change(connection: Connection) -> Job:
+            now = self._now(connection)
+            ended = now if job.state in states.TERMINAL else None
+            history = followed((), Phase.STARTING, message, now, ends=False)
+            if ended is not None:
+                history = followed(history, job.phase, job.failure_reason or "", now, ends=True)
+            made = replace(job, created=now, modified=now, ended=ended, transitions=history)
+            connection.execute(insert(jobs), job_columns(made))
+            write_histories(connection, [(job, made)])
+            write_tags(connection, job.id, tags)
+            return made
+
         try:
-            with self._database.write() as connection:
-                now = self._now(connection)
-                connection.execute(insert(jobs).values(job_columns(job, now)))
-                write_phase(connection, job.id, Phase.STARTING, message, now, ends=False)
-                if job.state in states.TERMINAL:
-                    write_phase(connection, job.id, job.phase, job.failure_reason or "", now, ends=True)
-                write_tags(connection, job.id, tags)
-                return _found(read_job(connection, job.id), job.id)
+            return self._together.run(change)
         except IntegrityError as error:
             raise AlreadyExists(kind=f"{job.kind} job", name=job.name) from error
 
@@ -111,17 +129,19 @@ class SqlJobTable:
             return {job_id: modified for job_id, modified in connection.execute(query)}  # noqa: C416
 
     def request_stop(self, job_id: str, message: str) -> Job:
-        with self._database.write() as connection:
-            row = _locked(connection, job_id)
-            if row["state"] in TERMINAL:
-                raise Conflict(what=f"job {row['name']!r} has ended already: {row['state']}")
-            if not row["stop_requested"]:
-                states.check(row["name"], JobState(row["state"]), JobState.STOPPING, Phase.STOPPING)
-                now = self._now(connection)
-                values = {"stop_requested": True, "state": "stopping", "phase": Phase.STOPPING.value}
-                _set(connection, row, values, now)
-                write_phase(connection, job_id, Phase.STOPPING, message, now, ends=False)
-            return _found(read_job(connection, job_id), job_id)
+        def change(connection: Connection) -> Job:
+            [job] = jobs_of(connection, [_locked(connection, job_id)])
+            if job.state in states.TERMINAL:
+                raise Conflict(what=f"job {job.name!r} has ended already: {job.state}")
+            if job.stop_requested:
+                return job
+            states.check(job.name, job.state, JobState.STOPPING, Phase.STOPPING)
+            stop = Change(True, JobState.STOPPING, Phase.STOPPING, message)
+            stopping = replace(moved(job, stop, self._now(connection)), stop_requested=True)
+            write_jobs(connection, [(job, stopping)])
+            return stopping
+
+        return self._together.run(change)
 
     def delete(self, job_id: str) -> None:
         with self._database.write() as connection:
@@ -135,41 +155,49 @@ class SqlJobTable:
 
     def claim(self, owner: str, seconds: float, limit: int, besides: Collection[str] = ()) -> tuple[Claim, ...]:
         with self._database.read() as connection:
-            if not self._free_rows(connection, 1, besides):
+            if not self._free(connection, 1, besides):
                 return ()
-        with self._database.write() as connection:
-            rows = self._free_rows(connection, limit, besides)
-            return self._lease(connection, rows, owner, seconds)
+
+        def change(connection: Connection) -> tuple[Claim, ...]:
+            rows = _rows(connection, self._free(connection, limit, besides))
+            return self._lease(connection, rows, jobs_of(connection, rows), owner, seconds)
+
+        return self._together.run(change)
 
     def admit(self, owner: str, seconds: float, limit: int, choose: Choose, message: str) -> tuple[Claim, ...]:
         with self._database.read() as connection:
             if not _chosen(connection, limit, choose):
                 return ()
-        with self._database.write() as connection:
+
+        def change(connection: Connection) -> tuple[Claim, ...]:
             _one_admits(connection)
-            rows = _chosen(connection, limit, choose)
-            now = self._now(connection)
-            for row in rows:
-                _set(connection, row, {"state": "starting"}, now)
-                write_phase(connection, row["id"], Phase.STARTING, message, now, ends=False)
-            return self._lease(connection, rows, owner, seconds)
+            rows = _rows(connection, _chosen(connection, limit, choose))
+            queued, now = jobs_of(connection, rows), self._now(connection)
+            start = Change(False, JobState.STARTING, Phase.STARTING, message)
+            starting = [moved(job, start, now) for job in queued]
+            write_jobs(connection, list(zip(queued, starting, strict=True)))
+            return self._lease(connection, rows, starting, owner, seconds)
+
+        return self._together.run(change)
 
     def renew(self, leases: Iterable[Lease], seconds: float) -> Mapping[str, Lease]:
-        held: dict[str, Lease] = {}
-        with self._database.write() as connection:
+        leases = list(leases)
+
+        def change(connection: Connection) -> dict[str, Lease]:
             expires = self._now(connection) + seconds
-            for lease in leases:
-                mine = and_(
-                    jobs.c.id == lease.job_id, jobs.c.lease_token == lease.token, jobs.c.lease_owner.is_not(None)
-                )
-                if connection.execute(update(jobs).where(mine).values(lease_expires=expires)).rowcount:
-                    held[lease.job_id] = Lease(lease.job_id, lease.owner, lease.token, expires)
-        return held
+            found = connection.execute(_LOCKED_LEASES, {"ids": [one.job_id for one in leases]}).mappings()
+            rows = {row["id"]: row for row in found}
+            mine = [one for one in leases if one.job_id in rows and has_token(rows[one.job_id], one)]
+            held = {one.job_id: replace(one, expires=expires) for one in mine}
+            connection.execute(update(jobs).where(jobs.c.id.in_(list(held))).values(lease_expires=expires))
+            return held
+
+        return self._together.run(change)
 
     def holds(self, lease: Lease) -> bool:
         with self._database.read() as connection:
-            row = connection.execute(select(jobs).where(jobs.c.id == lease.job_id)).mappings().first()
-            return row is not None and has_token(row, lease) and has_time(row, self._now(connection))
+            rows = connection.execute(_LEASES, {"ids": [lease.job_id]}).mappings()
+            return any(has_token(row, lease) and has_time(row, self._now(connection)) for row in rows)
 
     def release(self, leases: Iterable[Lease]) -> None:
         with self._database.write() as connection:
@@ -177,17 +205,19 @@ class SqlJobTable:
                 mine = and_(jobs.c.id == lease.job_id, jobs.c.lease_token == lease.token)
                 connection.execute(update(jobs).where(mine).values(lease_owner=None, lease_expires=None))
 
-    def advance(self, lease: Lease, change: Change) -> Claim:
+    def advance(self, moves: Sequence[Move]) -> tuple[Claim | ModelyardError, ...]:
         try:
-            with self._database.write() as connection:
-                return self._advance(connection, lease, change)
+            return self._together.run(lambda connection: self._advance(connection, moves))
         except IntegrityError as error:
-            raise AttemptActive(name=lease.job_id) from error
+            if len(moves) == 1:
+                refused = AttemptActive(name=moves[0].lease.job_id)
+                refused.__cause__ = error
+                return (refused,)
+            return tuple(outcome for move in moves for outcome in self.advance([move]))
 
     def attempts(self, job_id: str) -> tuple[AttemptRecord, ...]:
-        query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
         with self._database.read() as connection:
-            return tuple(attempt_of(row) for row in connection.execute(query).mappings())
+            return tuple(attempt_of(row) for row in connection.execute(_ATTEMPTS, {"job": job_id}).mappings())
 
     def metrics(self, job_id: str, name: str | None) -> tuple[Metric, ...]:
         mine = [points.c.job_id == job_id] + ([] if name is None else [points.c.name == name])
@@ -210,47 +240,58 @@ class SqlJobTable:
             return self._clock.now()
         return float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
 
-    def _free_rows(self, connection: Connection, limit: int, besides: Collection[str]) -> Sequence[RowMapping]:
+    def _free(self, connection: Connection, limit: int, besides: Collection[str]) -> Sequence[str]:
+        """Ids of jobs that anyone may take, locked."""
         now = self._now(connection)
         unheld = or_(jobs.c.lease_expires.is_(None), jobs.c.lease_expires <= now)
         due = or_(jobs.c.state.in_(ACTIVE), and_(jobs.c.state == "queued", jobs.c.wait_until <= now))
-        query = select(jobs).where(due, unheld, jobs.c.id.not_in(list(besides))).order_by(jobs.c.number).limit(limit)
-        return connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
+        free = select(jobs.c.id).where(due, unheld, jobs.c.id.not_in(list(besides))).order_by(jobs.c.number)
+        return connection.execute(free.limit(limit).with_for_update(skip_locked=True)).scalars().all()
 
     def _lease(
-        self, connection: Connection, rows: Iterable[RowMapping], owner: str, seconds: float
+        self, connection: Connection, rows: Iterable[RowMapping], held: Iterable[Job], owner: str, seconds: float
     ) -> tuple[Claim, ...]:
-        """New tokens for these rows, which the caller has locked."""
+        """New tokens for these rows, which the caller has locked; ``held`` are their jobs as they are now."""
         expires = self._now(connection) + seconds
-        leases = {}
-        for row in rows:
-            lease = Lease(row["id"], owner, row["lease_token"] + 1, expires)
-            values = {"lease_owner": owner, "lease_token": lease.token, "lease_expires": expires}
-            connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(values))
-            leases[row["id"]] = lease
-        fresh = connection.execute(select(jobs).where(jobs.c.id.in_(list(leases))).order_by(jobs.c.number)).mappings()
-        active = active_attempts(connection, leases)
-        return tuple(Claim(job, leases[job.id], active.get(job.id)) for job in jobs_of(connection, fresh))
+        leases = [Lease(row["id"], owner, row["lease_token"] + 1, expires) for row in rows]
+        if leases:
+            columns = [{"which": one.job_id, "token": one.token} for one in leases]
+            mine = update(jobs).where(jobs.c.id == bindparam("which"))
+            taken = {"lease_owner": owner, "lease_token": bindparam("token"), "lease_expires": expires}
+            connection.execute(mine.values(taken), columns)
+        active = active_attempts(connection, [lease.job_id for lease in leases])
+        return tuple(Claim(job, lease, active.get(job.id)) for job, lease in zip(held, leases, strict=True))
 
-    def _advance(self, connection: Connection, lease: Lease, change: Change) -> Claim:
-        row = _locked(connection, lease.job_id, lease)
-        now = self._now(connection)
-        if not (has_token(row, lease) and has_time(row, now)):
-            raise LeaseLost(kind="job", name=row["name"], token=lease.token)
-        if not knows_of_stop(row, change):
-            raise Superseded(name=row["name"])
+    def _advance(self, connection: Connection, moves: Sequence[Move]) -> tuple[Claim | ModelyardError, ...]:
+        rows = {row["id"]: row for row in _rows(connection, [move.lease.job_id for move in moves])}
+        before = {job.id: job for job in jobs_of(connection, rows.values())}
+        active, now = active_attempts(connection, rows), self._now(connection)
+        refused = [_refusal(rows.get(move.lease.job_id), move, now) for move in moves]
+        taken = [move for move, refusal in zip(moves, refused, strict=True) if refusal is None]
+        after = {job.id: job for job in (moved(before[one.lease.job_id], one.change, now) for one in taken)}
+        write_attempts(connection, [(one.lease.job_id, one.change) for one in taken], now, active)
+        write_jobs(connection, [(before[job_id], job) for job_id, job in after.items()])
+        _write_points(connection, taken)
+        return tuple(
+            refusal or Claim(after[move.lease.job_id], move.lease, active.get(move.lease.job_id))
+            for move, refusal in zip(moves, refused, strict=True)
+        )
+
+
+def _refusal(row: RowMapping | None, move: Move, now: float) -> ModelyardError | None:
+    """Why this move may not be made of the row as it is."""
+    lease, change = move.lease, move.change
+    if row is None:
+        return LeaseLost(kind="job", name=lease.job_id, token=lease.token)
+    if not (has_token(row, lease) and has_time(row, now)):
+        return LeaseLost(kind="job", name=row["name"], token=lease.token)
+    if not knows_of_stop(row, change):
+        return Superseded(name=row["name"])
+    try:
         states.check(row["name"], JobState(row["state"]), change.state, change.phase)
-        ends = change.state in states.TERMINAL
-        if change.end is not None:
-            _end_attempt(connection, lease.job_id, change.end, now)
-        if change.begin is not None:
-            _begin_attempt(connection, lease.job_id, change.begin)
-        _set(connection, row, _columns(row, change, now), now)
-        write_phase(connection, lease.job_id, change.phase, change.message, now, ends)
-        if change.result is not None:
-            _write_points(connection, lease.job_id, change.result.metrics)
-        job = _found(read_job(connection, lease.job_id), lease.job_id)
-        return Claim(job, lease, active_attempts(connection, [job.id]).get(job.id))
+    except states.IllegalTransition as error:
+        return error
+    return None
 
 
 def has_token(row: RowMapping, lease: Lease) -> bool:
@@ -274,65 +315,37 @@ def _found(value: T | None, name: str) -> T:
     return value
 
 
-def _locked(connection: Connection, job_id: str, lease: Lease | None = None) -> RowMapping:
-    query = select(jobs).where(jobs.c.id == job_id).with_for_update()
-    row = connection.execute(query).mappings().first()
-    if row is None and lease is not None:
-        raise LeaseLost(kind="job", name=job_id, token=lease.token)
-    return _found(row, job_id)
+def _locked(connection: Connection, job_id: str) -> RowMapping:
+    return _found(next(iter(_rows(connection, [job_id])), None), job_id)
 
 
-def _set(connection: Connection, row: RowMapping, values: Mapping[str, Any], now: float) -> None:
-    modified = max(now, row["modified"] + TICK)
-    connection.execute(update(jobs).where(jobs.c.id == row["id"]).values({**values, "modified": modified}))
+def _rows(connection: Connection, job_ids: Collection[str]) -> Sequence[RowMapping]:
+    """These jobs' rows in order of arrival, locked."""
+    if not job_ids:
+        return ()
+    query = select(jobs).where(jobs.c.id.in_(list(job_ids))).order_by(jobs.c.number).with_for_update()
+    return connection.execute(query).mappings().all()
 
 
-def _columns(row: RowMapping, change: Change, now: float) -> dict[str, Any]:
-    values: dict[str, Any] = {"state": change.state.value, "phase": change.phase.value}
-    if change.begin is not None:
-        values["attempt"] = change.begin.number
-    if change.started is not None and row["started"] is None:
-        values["started"] = change.started
-    if change.state in states.TERMINAL:
-        values |= {"ended": now, "lease_owner": None, "lease_expires": None}
-    if change.result is not None:
-        result = change.result
-        values |= {"failure_reason": result.failure_reason, "exit_code": result.exit_code}
-        values["model_artifact"] = result.model_artifact
-        values["final_metrics"] = [
-            {"name": point.name, "value": point.value, "at": point.at} for point in final(result.metrics)
-        ]
-    return values
-
-
-def _begin_attempt(connection: Connection, job_id: str, attempt: AttemptRecord) -> None:
-    row = {"id": attempt.id, "number": attempt.number, "epoch": attempt.epoch, "created": attempt.created}
-    connection.execute(insert(attempts).values(**row, job_id=job_id))
-
-
-def _end_attempt(connection: Connection, job_id: str, outcome: str, now: float) -> None:
-    active = and_(attempts.c.job_id == job_id, attempts.c.outcome.is_(None))
-    connection.execute(update(attempts).where(active).values(outcome=outcome, ended=now))
-
-
-def _write_points(connection: Connection, job_id: str, metrics: tuple[Metric, ...]) -> None:
-    if metrics:
-        rows = [
-            {"job_id": job_id, "position": place, "name": point.name, "value": point.value, "at": point.at}
-            for place, point in enumerate(metrics)
-        ]
+def _write_points(connection: Connection, moves: Iterable[Move]) -> None:
+    rows = [
+        {"job_id": move.lease.job_id, "position": place, "name": point.name, "value": point.value, "at": point.at}
+        for move in moves
+        if move.change.result is not None
+        for place, point in enumerate(move.change.result.metrics)
+    ]
+    if rows:
         connection.execute(insert(points), rows)
 
 
-def _chosen(connection: Connection, limit: int, choose: Choose) -> list[RowMapping]:
-    """The queued rows that the choice falls on."""
-    query = select(jobs).where(jobs.c.state == "queued").order_by(jobs.c.number).limit(limit)
-    waiting = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
+def _chosen(connection: Connection, limit: int, choose: Choose) -> Collection[str]:
+    """The ids of the queued jobs that the choice falls on."""
+    demand = select(jobs.c.id, jobs.c.cpus, jobs.c.memory)
+    queued = demand.where(jobs.c.state == "queued").order_by(jobs.c.number).limit(limit)
+    waiting = [Demand(*row) for row in connection.execute(queued.with_for_update(skip_locked=True))]
     if not waiting:
-        return []
-    active = connection.execute(select(jobs).where(jobs.c.state.in_(ACTIVE))).mappings().all()
-    chosen = choose([demand_of(row) for row in waiting], [demand_of(row) for row in active])
-    return [row for row in waiting if row["id"] in chosen]
+        return ()
+    return choose(waiting, [Demand(*row) for row in connection.execute(demand.where(jobs.c.state.in_(ACTIVE)))])
 
 
 def _one_admits(connection: Connection) -> None:

@@ -22,10 +22,10 @@ from modelyard.core.deployments.model import Endpoint, EndpointState
 from modelyard.core.jobs.model import Job, JobState, Phase
 from modelyard.core.jobs.table import AttemptRecord, Change, Claim, Result
 from modelyard.core.notebooks.model import NotebookState
-from modelyard.dialects.sagemaker.hold import Holds
 from modelyard.dialects.sagemaker.routes import sagemaker_service
-from modelyard.dialects.sagemaker.services import SageMakerServices
+from modelyard.dialects.sagemaker.services import services_of
 from modelyard.stores.sql.notebooks import SqlNotebookTable
+from modelyard.testing.job_table_kit import moved
 from tests.contract.dialects.sagemaker.serving import serve
 
 ACCOUNT = "123456789012"
@@ -48,14 +48,14 @@ class Controllers:
         now = self._house.clock.now()
         begin = AttemptRecord(RandomIds().new_id(), 1, int(now), now)
         change = Change(False, JobState.STARTING, Phase.DOWNLOADING, "Downloading input data", begin=begin)
-        claim = table.advance(claim.lease, change)
+        claim = moved(table, claim.lease, change)
         change = Change(False, JobState.RUNNING, Phase.TRAINING, "Training image", started=now)
-        return table.advance(claim.lease, change)
+        return moved(table, claim.lease, change)
 
     def end_job(self, claim: Claim, state: JobState, phase: Phase, result: Result) -> Job:
         job = self._house.jobs.get(claim.job.id)
         change = Change(job.stop_requested, state, phase, "ended", end="exited", result=result)
-        return self._house.job_table.advance(claim.lease, change).job
+        return moved(self._house.job_table, claim.lease, change).job
 
     def complete_job(self, name: str, **result: Any) -> Job:
         return self.end_job(self.run_job(name), JobState.SUCCEEDED, Phase.COMPLETED, Result(exit_code=0, **result))
@@ -108,20 +108,10 @@ def client(url: str, key: dict[str, str], region: str = REGION, check: bool = Tr
 
 @contextmanager
 def open_bench(folder: Path) -> Iterator[Bench]:
-    settings = Settings(data_dir=folder / "data", account_id=ACCOUNT, region="us-east-1")
+    settings = Settings(data_dir=folder / "data", account_id=ACCOUNT, region="us-east-1", describe_hold=HOLD)
     house = open_house(settings)
     key = default_key(house)
-    services = SageMakerServices(
-        jobs=house.jobs,
-        models=house.models,
-        tags=house.tags,
-        deployments=house.deployments,
-        notebooks=house.notebooks,
-        lifecycle_configs=house.lifecycle_configs,
-        inputs=house.inputs,
-        holds=Holds(HOLD, house.clock),
-    )
-    with serve([sagemaker_service(services)], house.keys.lookup, ACCOUNT) as served:
+    with serve([sagemaker_service(services_of(house))], house.keys.lookup, ACCOUNT) as served:
         sm, raw = client(served.url, key), client(served.url, key, check=False)
         yield Bench(house, served.url, key, sm, raw, Controllers(house))
     house.close()
