@@ -1,6 +1,6 @@
 """The front process: ``python -m modelyard.app.front``, started by edge/launch and outliving the server.
 
-Composition only: the dialects' codecs of predictions, and the words in which the front refuses everything else.
+Composition only: what dialects publish for predictions, and the words in which the front refuses everything else.
 Imports neither botocore nor a store: it must start in a fraction of a second and hold no model.
 """
 
@@ -11,16 +11,18 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 import uvloop
 
 from modelyard.base.clock import SystemClock
-from modelyard.core.deployments.ports import InvocationHead, Refusal, WireAnswer
-from modelyard.dialects.aws.refusals import refuse as refuse_aws
-from modelyard.dialects.sagemaker.invoke import SageMakerCodec
-from modelyard.edge.front import plain_refusal
+from modelyard.base.plugins import load_all
+from modelyard.core.deployments.ports import InvocationHead, Predictions, Refusal, WireAnswer, Words
+from modelyard.edge.front import Refuse, plain_refusal
 from modelyard.edge.launch import FrontOptions
 from modelyard.edge.process import run_front
+
+_log = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -37,12 +39,23 @@ def main() -> int:
         if arguments.ready_fd > 2:
             os.close(arguments.ready_fd)
 
-    codecs = (SageMakerCodec(options.account, options.region),)
-    return uvloop.run(run_front(options, codecs, _refuse, SystemClock(), say))
+    published = load_all("modelyard.dialects", Predictions, "PREDICTIONS", "invoke", needed=False)
+    made = published.each(lambda one: (tuple(one.codecs(options.account, options.region)), one.refuse)).usable(_log)
+    codecs = [codec for codecs, _ in made for codec in codecs]
+    return uvloop.run(run_front(options, codecs, _refusing([refuse for _, refuse in made]), SystemClock(), say))
 
 
-def _refuse(head: InvocationHead | None, refusal: Refusal) -> WireAnswer:
-    return refuse_aws(head, refusal) or plain_refusal(head, refusal)
+def _refusing(words: Sequence[Words]) -> Refuse:
+    """The refusal in the words of the first dialect that has some for the request, else in plain ones."""
+
+    def refuse(head: InvocationHead | None, refusal: Refusal) -> WireAnswer:
+        for worded in words:
+            answer = worded(head, refusal)
+            if answer is not None:
+                return answer
+        return plain_refusal(head, refusal)
+
+    return refuse
 
 
 if __name__ == "__main__":

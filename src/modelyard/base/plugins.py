@@ -7,7 +7,8 @@ Owns how they are found, loaded and named when broken. Refuses to know what a pl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -18,6 +19,7 @@ from typing import Generic, TypeVar
 from modelyard.base.errors import ModelyardError
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class BrokenPlugin(ModelyardError):
@@ -49,10 +51,28 @@ class Value(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[T]):
-    """The values of a group, ours first, each part by name; and the plug-ins of others that could not be loaded."""
+    """The values of a group, ours first, each part by name; and the plug-ins of others that cannot be used."""
 
-    values: tuple[Value[T], ...]
+    found: tuple[Value[T], ...]
     broken: tuple[BrokenPlugin, ...]
+
+    def each(self, make: Callable[[T], R]) -> Loaded[R]:
+        """What ``make`` makes of each; others' for which it raises are broken too."""
+        found, broken = [], [*self.broken]
+        for one in self.found:
+            try:
+                found.append(Value(one.plugin, make(one.value)))
+            except Exception as error:
+                if one.plugin.origin is None:
+                    raise
+                broken.append(one.plugin.broken(f"starting it raised {type(error).__name__}: {error}"))
+        return Loaded(tuple(found), tuple(broken))
+
+    def usable(self, log: logging.Logger) -> tuple[T, ...]:
+        """The values; of each broken one a line is left in ``log``."""
+        for error in self.broken:
+            log.error("%s", error.message)
+        return tuple(one.value for one in self.found)
 
 
 def plugins(group: str) -> tuple[Plugin, ...]:
@@ -70,20 +90,20 @@ def load_all(group: str, kind: type[T], attribute: str, leaf: str = "", *, neede
     Of ours, those without the submodule or the attribute are passed over (a package's shared parts); of others', only
     where ``needed`` is False. A name that is taken leaves the later one broken.
     """
-    values: dict[str, Value[T]] = {}
+    found: dict[str, Value[T]] = {}
     broken: list[BrokenPlugin] = []
     for plugin in plugins(group):
         try:
             value = _load(plugin, kind, attribute, leaf, needed and plugin.origin is not None)
-            if value is not None and plugin.name in values:
-                taken = values[plugin.name].plugin.origin or "Modelyard itself"
+            if value is not None and plugin.name in found:
+                taken = found[plugin.name].plugin.origin or "Modelyard itself"
                 raise plugin.broken(f"{taken} has one of that name")
         except BrokenPlugin as error:
             broken.append(error)
         else:
             if value is not None:
-                values[plugin.name] = Value(plugin, value)
-    return Loaded(tuple(values.values()), tuple(broken))
+                found[plugin.name] = Value(plugin, value)
+    return Loaded(tuple(found.values()), tuple(broken))
 
 
 def _ours(group: str) -> Iterator[Plugin]:

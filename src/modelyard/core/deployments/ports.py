@@ -234,6 +234,10 @@ class InvocationCodec(Protocol):
     def refuse(self, head: InvocationHead, refusal: Refusal) -> WireAnswer: ...
 
 
+Words = Callable[[InvocationHead | None, Refusal], WireAnswer | None]
+"""A dialect's words for a refusal by the front; None for a request that is not its own."""
+
+
 def _no_words(_head: InvocationHead | None, _refusal: Refusal) -> WireAnswer | None:
     return None
 
@@ -244,9 +248,8 @@ class Predictions:
 
     ``codecs`` makes its codecs for an account and a region; of all dialects' the first that matches a request gets it,
     ours before others'. ``refuse`` words the front's refusal of a request of this API that is no prediction, of kind
-    bad_request, wrong_origin, wrong_host, head_too_large, unavailable or too_many_connections; None for a request of
-    another API, or where no head was read.
+    bad_request, wrong_origin, wrong_host, head_too_large, unavailable or too_many_connections.
     """
 
     codecs: Callable[[str, str], Sequence[InvocationCodec]]
-    refuse: Callable[[InvocationHead | None, Refusal], WireAnswer | None] = _no_words
+    refuse: Words = _no_words

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from modelyard.core.deployments.ports import Answer, Invocation, InvocationHead, Refusal, WireAnswer
+from modelyard.core.deployments.ports import Answer, Invocation, InvocationHead, Predictions, Refusal, WireAnswer
 
 _PATH = re.compile(r"/endpoints/([^/?]+)/(invocations(?:-response-stream)?|async-invocations)/?(?:\?.*)?$")
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -160,3 +160,6 @@ def _too_long(member: str, limit: int) -> str:
         f"1 validation error detected: Value at '{member}' failed to satisfy constraint: "
         f"Member must have length less than or equal to {limit}"
     )
+
+
+PREDICTIONS = Predictions(codecs=lambda account, region: (SageMakerCodec(account, region),))

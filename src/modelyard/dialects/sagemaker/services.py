@@ -1,4 +1,7 @@
-"""What the SageMaker door needs: core services and what it shows of its own, handed over by app."""
+"""What SageMaker's operations work with: core services, and what the door holds and shows of its own.
+
+Owns the choice among what a dialect is given. Refuses to know how any of it is made.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from modelyard.core.models.service import ModelService
 from modelyard.core.models.tags import TagService
 from modelyard.core.notebooks.lifecycle import LifecycleConfigService
 from modelyard.core.notebooks.service import NotebookService
+from modelyard.dialects.plugin import Core
 from modelyard.dialects.sagemaker.hold import Holds
 
 Request = dict[str, Any]
@@ -31,8 +35,25 @@ class SageMakerServices:
     lifecycle_configs: LifecycleConfigService
     inputs: Inputs
     holds: Holds
-    default_role: str = "ModelyardRole"
-    stop_grace: float = 120.0
+    default_role: str
+    stop_grace: float
 
     def role_arn(self, account: str) -> str:
         return f"arn:aws:iam::{account}:role/{self.default_role}"
+
+
+def services_of(core: Core) -> SageMakerServices:
+    """Those of this core, with holds of their own."""
+    settings = core.settings
+    return SageMakerServices(
+        jobs=core.jobs,
+        models=core.models,
+        tags=core.tags,
+        deployments=core.deployments,
+        notebooks=core.notebooks,
+        lifecycle_configs=core.lifecycle_configs,
+        inputs=core.inputs,
+        holds=Holds(settings.describe_hold, core.clock),
+        default_role=settings.default_role,
+        stop_grace=settings.stop_grace,
+    )

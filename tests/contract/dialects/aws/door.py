@@ -48,10 +48,17 @@ def lookup_one(access_key: str) -> Credential | None:
 
 
 @contextmanager
-def opened(services: Sequence[AwsService], lookup: Lookup = lookup_one, body_limit: int = 5 << 20) -> Iterator[Door]:
+def opened(
+    services: Sequence[AwsService],
+    lookup: Lookup = lookup_one,
+    body_limit: int = 5 << 20,
+    takes_rest: bool = True,
+) -> Iterator[Door]:
     """A door on a free port until the block ends."""
     with ThreadPoolExecutor(4) as executor:
-        dispatcher = AwsDispatcher(services, lookup, SystemClock(), RandomIds(), ACCOUNT, executor, body_limit)
+        dispatcher = AwsDispatcher(
+            services, lookup, SystemClock(), RandomIds(), ACCOUNT, executor, body_limit, takes_rest
+        )
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             request = request_from(scope, receive)

@@ -27,9 +27,6 @@ from modelyard.edge.http import BodyTooLarge, ClientGone, Request, Response
 
 logger = logging.getLogger(__name__)
 
-FOREIGN = frozenset({"s3", "neptune-db"})
-"""Signing names whose calls are another dialect's."""
-
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -59,8 +56,9 @@ def speaks_query(service: AwsService) -> bool:
 
 
 class AwsDispatcher:
-    """The door. ``claims`` and ``handle`` are called in the event loop; operations of kind ``thread`` run in
-    ``executor``. ``lookup`` finds the credential of an access key; ``body_limit`` is in bytes."""
+    """A door. ``claims`` and ``handle`` are called in the event loop; operations of kind ``thread`` run in
+    ``executor``. ``lookup`` finds the credential of an access key; ``body_limit`` is in bytes. ``takes_rest``: it also
+    claims the calls of AWS clients that are for services of nobody here, and says so."""
 
     def __init__(
         self,
@@ -71,6 +69,7 @@ class AwsDispatcher:
         account: str,
         executor: Executor,
         body_limit: int = 5 << 20,
+        takes_rest: bool = False,
     ) -> None:
         self._lookup = lookup
         self._clock = clock
@@ -79,6 +78,7 @@ class AwsDispatcher:
         self._account = account
         self._executor = executor
         self._body_limit = body_limit
+        self._takes_rest = takes_rest
         self._by_target = {str(service.model.metadata.get("targetPrefix")): service for service in services}
         self._by_scope = {service.signing_name: service for service in services}
         self._json = {version: JsonWire(version) for version in ("1.0", "1.1")}
@@ -88,14 +88,17 @@ class AwsDispatcher:
         self._checks = {service.name: Checks(Overlay()) for service in services}
 
     def claims(self, request: Request) -> bool:
-        """Whether a request is for us: everything signed for AWS but what another dialect answers, and what
-        only an AWS client sends unsigned."""
-        if request.header("x-amz-target") or request.raw_path.startswith("/service/"):
-            return True
+        """Whether a request names one of these services: by its target, its RPC path, else by what it is signed for.
+        What names a service of nobody's, and a form that names none, are the rest."""
+        target = request.header("x-amz-target")
+        if target:
+            return self._takes_rest or target.rpartition(".")[0] in self._by_target
+        if request.raw_path.startswith("/service/") and request.header("smithy-protocol"):
+            return self._takes_rest or request.raw_path.split("/")[2] in self._by_target
         signed_for = scope(request)
         if signed_for:
-            return signed_for not in FOREIGN
-        return request.raw_path == "/" and request.header("content-type").startswith(_FORM)
+            return self._takes_rest or signed_for in self._by_scope
+        return self._takes_rest and request.raw_path == "/" and request.header("content-type").startswith(_FORM)
 
     async def handle(self, request: Request) -> Response:
         """The answer to a claimed request; whatever goes wrong in here is an AWS error too."""

@@ -1,0 +1,45 @@
+"""Distributions for the tests: folders with code and a dist-info beside it, put on the path of a server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from modelyard.testing.server import RunningServer
+
+TOY = Path(__file__).with_name("toy")
+
+
+def distribute(
+    folder: Path, name: str, entry_points: Mapping[str, str], files: Mapping[str, str] | None = None
+) -> None:
+    """A distribution in ``folder``: ``entry_points`` are ``group:name`` and value, ``files`` its modules."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = []
+    for key, value in entry_points.items():
+        group, _, entry = key.partition(":")
+        lines += [f"[{group}]", f"{entry} = {value}"]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    for path, text in (files or {}).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+@contextmanager
+def on_path(*folders: Path) -> Iterator[None]:
+    """These folders on the path of every process that is started meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
+        yield
+
+
+@contextmanager
+def served(folder: Path, *folders: Path, **settings: str) -> Iterator[RunningServer]:
+    with on_path(*folders), RunningServer(folder / "data", settings=settings) as server:
+        yield server

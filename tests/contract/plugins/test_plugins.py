@@ -1,0 +1,150 @@
+"""Plug-ins of other distributions: found by their entry points, served for real, named when broken."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import joblib
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from modelyard.testing.server import RunningServer
+
+from .conftest import TOY, distribute, served
+
+ROLE = "arn:aws:iam::000000000000:role/ModelyardRole"
+BROKEN = {
+    "modelyard.dialects:raises": "raising",
+    "modelyard.dialects:unready": "unready",
+    "modelyard.dialects:sagemaker": "toy_dialect",
+    "modelyard.runners:empty": "empty",
+    "modelyard.images:missing": "no_such_module",
+}
+BROKEN_FILES = {
+    "raising/__init__.py": "raise RuntimeError('no licence')",
+    "unready/__init__.py": "",
+    "unready/routes.py": "from modelyard.dialects.plugin import Dialect\nDIALECT = Dialect(lambda core, _: core.no)",
+    "empty/__init__.py": "",
+    "empty/plugin.py": "RUNNER = 'no runner'",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One that finds the toy, and broken plug-ins beside it."""
+    folder = tmp_path_factory.mktemp("plugins")
+    distribute(
+        folder / "toys", "toys", {f"modelyard.{what}s:toy": f"toy_{what}" for what in ("dialect", "runner", "image")}
+    )
+    distribute(folder / "broken", "brokenware", BROKEN, BROKEN_FILES)
+    with served(folder, folder / "toys", TOY, folder / "broken", RUNNER="toy") as running:
+        yield running
+
+
+def train(server: RunningServer, name: str, image: str) -> Any:
+    sagemaker = server.client("sagemaker")
+    sagemaker.create_training_job(
+        TrainingJobName=name,
+        RoleArn=ROLE,
+        AlgorithmSpecification={"TrainingImage": image, "TrainingInputMode": "File"},
+        OutputDataConfig={"S3OutputPath": "s3://toys/out"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
+        StoppingCondition={"MaxRuntimeInSeconds": 60},
+    )
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        job = sagemaker.describe_training_job(TrainingJobName=name)
+        if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
+            return job
+    raise AssertionError(job)
+
+
+def fetch(url: str, body: bytes | None = None) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body)) as answer:
+            return answer.status, answer.read()
+    except HTTPError as error:
+        return error.code, error.read()
+
+
+def test_another_runner_runs_the_jobs_of_every_door(server: RunningServer) -> None:
+    server.client("s3").create_bucket(Bucket="toys")
+    job = train(server, "toy-job", "toys/train:1")
+    assert job["TrainingJobStatus"] == "Completed", job
+    stored = server.client("s3").get_object(Bucket="toys", Key="out/toy-job/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(stored)) as archive:
+        assert archive.getnames() == ["weights"]
+    logs = server.client("logs")
+    group = "/aws/sagemaker/TrainingJobs"
+    [stream] = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix="toy-job/")["logStreams"]
+    [event] = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+    assert event["message"] == "toy ran 1"
+    status, body = fetch(f"{server.url}/toy/jobs")
+    assert (status, json.loads(body)) == (200, ["toy-job"])
+
+
+def test_broken_plugins_are_each_named_once_and_stop_nothing_else(server: RunningServer) -> None:
+    lines = [line for line in server.output.read_text().splitlines() if "brokenware" in line and "ERROR" in line]
+    wanted = {
+        "'raises'": "RuntimeError: no licence",
+        "'unready'": "AttributeError: 'House' object has no attribute 'no'",
+        "'sagemaker'": "Modelyard itself has one of that name",
+        "'missing'": "No module named 'no_such_module'",
+    }
+    for name, why in wanted.items():
+        [line] = [line for line in lines if f"plug-in {name}" in line]
+        assert why in line and "uninstall brokenware" in line
+    assert len(lines) == len(wanted)
+
+
+def test_the_front_names_the_broken_ones_that_it_loads(server: RunningServer) -> None:
+    log = (server.data_dir / "run" / "front.log").read_text()
+    assert log.count("brokenware") == 2 * 2  # 'raises' and 'sagemaker', each with the word to uninstall it
+
+
+def test_another_dialect_predicts_with_what_sagemaker_deployed(tmp_path: Path) -> None:
+    distribute(tmp_path / "toys", "toys", {"modelyard.dialects:toy": "toy_dialect"})
+    with served(tmp_path, tmp_path / "toys", TOY) as server:
+        deploy(server, "doubler")
+        status, answer = fetch(f"{server.url}/toy/doubler", b"1\n2\n")
+        assert (status, answer.split()[0]) == (200, b"toy")
+        assert [float(value) for value in answer.split()[1:]] == pytest.approx([2, 4])
+        assert fetch(f"{server.url}/toy/nobody", b"1\n") == (418, b"unknown_endpoint")
+
+
+def deploy(server: RunningServer, name: str) -> None:
+    folder = server.data_dir.parent
+    joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), folder / "model.joblib")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(folder / "model.joblib", "model.joblib")
+    s3, sagemaker = server.client("s3"), server.client("sagemaker")
+    s3.create_bucket(Bucket="toys")
+    s3.put_object(Bucket="toys", Key="model.tar.gz", Body=packed.getvalue())
+    container = {"Image": "modelyard/serving:1", "ModelDataUrl": "s3://toys/model.tar.gz"}
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    variant = {"VariantName": "A", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+def test_a_runner_that_is_not_there_ends_the_start_in_one_line(tmp_path: Path) -> None:
+    distribute(tmp_path / "broken", "brokenware", BROKEN, BROKEN_FILES)
+    for name, why in (
+        ("kubernetes", "'kubernetes', but the runners here are process"),
+        ("empty", "is no RunnerPlugin"),
+    ):
+        with (
+            pytest.raises(RuntimeError, match=why),
+            served(tmp_path, tmp_path / "broken", RUNNER=name),
+        ):
+            pass
