@@ -15,6 +15,7 @@ import psutil
 
 from modelyard.app.house import House
 from modelyard.app.loops import JOB_PAUSE, JOB_REST, Loop
+from modelyard.app.plugins import staging
 from modelyard.app.sessions import JobSessions
 from modelyard.core.artifacts.archives import extract
 from modelyard.core.deployments.controller import DeploymentController
@@ -24,7 +25,6 @@ from modelyard.core.deployments.staging import ModelStaging
 from modelyard.core.jobs.attempts import AttemptWork
 from modelyard.core.jobs.controller import JobController
 from modelyard.core.jobs.scheduling import Capacity
-from modelyard.core.jobs.staging import FolderStaging
 
 
 class Controllers:
@@ -37,7 +37,7 @@ class Controllers:
         self._staging_threads = ThreadPoolExecutor(8, thread_name_prefix="stage")
         work = AttemptWork(
             runner=house.place.jobs,
-            staging=FolderStaging(house.inputs, account=settings.account_id, limits=house.archive_limits),
+            staging=staging(house.inputs, settings.account_id, house.archive_limits),
             environments=house.place.environments,
             sessions=JobSessions(house.keys, url, settings.region),
             folders=house.job_folders,

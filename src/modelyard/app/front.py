@@ -41,8 +41,8 @@ def main() -> int:
 
     published = load_all("modelyard.dialects", Predictions, "PREDICTIONS", "invoke", needed=False)
     made = published.each(lambda one: (tuple(one.codecs(options.account, options.region)), one.refuse)).usable(_log)
-    codecs = [codec for codecs, _ in made for codec in codecs]
-    return uvloop.run(run_front(options, codecs, _refusing([refuse for _, refuse in made]), SystemClock(), say))
+    codecs = [codec for one in made for codec in one.value[0]]
+    return uvloop.run(run_front(options, codecs, _refusing([one.value[1] for one in made]), SystemClock(), say))
 
 
 def _refusing(words: Sequence[Words]) -> Refuse:

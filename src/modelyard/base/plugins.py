@@ -68,11 +68,11 @@ class Loaded(Generic[T]):
                 broken.append(one.plugin.broken(f"starting it raised {type(error).__name__}: {error}"))
         return Loaded(tuple(found), tuple(broken))
 
-    def usable(self, log: logging.Logger) -> tuple[T, ...]:
-        """The values; of each broken one a line is left in ``log``."""
+    def usable(self, log: logging.Logger) -> tuple[Value[T], ...]:
+        """The values; each broken plug-in is named in a line of ``log``."""
         for error in self.broken:
             log.error("%s", error.message)
-        return tuple(one.value for one in self.found)
+        return self.found
 
 
 def plugins(group: str) -> tuple[Plugin, ...]:

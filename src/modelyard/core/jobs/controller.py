@@ -212,7 +212,7 @@ class JobController:
 
     def _ask_to_stop(self, held: Held) -> None:
         try:
-            self._table.request_stop(held.job.id, "Stopping the training job: the server ends")
+            self._table.request_stop(held.job.id, f"Stopping the {held.job.kind} job: the server ends")
         except ModelyardError:
             return  # it ended by itself meanwhile; the next pass sees it
         self._reload(held)

@@ -130,13 +130,14 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as stored. ``name`` is its SageMaker name, ``door`` who made it. ``modified`` grows with every change,
+    """A job as stored. ``name`` is its SageMaker name, unique within its ``kind`` (kinds/), ``door`` who made it.
+    ``modified`` grows with every change,
     so that two reads with the same value saw the same job. A deadline ends a job as ``stopped`` in the phase
     MAX_RUNTIME_EXCEEDED or MAX_WAIT_TIME_EXCEEDED, with what it had made until then."""
 
     id: str
     name: str
-    kind: Literal["training"]
+    kind: str
     door: str
     region: str
     spec: JobSpec
@@ -193,7 +194,7 @@ class LogStream:
 class NewJob:
     """What a door hands to ``JobService.create``. ``name`` None: named by the rule of ``base.ids.wire_name``."""
 
-    kind: Literal["training"]
+    kind: str
     door: str
     region: str
     spec: JobSpec
@@ -209,6 +210,6 @@ class JobQuery:
     Completed, Failed, InProgress, Stopped, Stopping."""
 
     listing: Listing = field(default_factory=Listing)
-    kind: Literal["training"] | None = None
+    kind: str | None = None
     door: str | None = None
     region: str | None = None

@@ -22,16 +22,16 @@ TRAINING = "Training image download completed. Training in progress."
 UPLOADING = "Uploading generated training model"
 
 _ENDS = {
-    Phase.COMPLETED: (JobState.SUCCEEDED, "Training job completed"),
-    Phase.FAILED: (JobState.FAILED, "Training job failed"),
-    Phase.STOPPED: (JobState.STOPPED, "Training job stopped"),
+    Phase.COMPLETED: (JobState.SUCCEEDED, "{} job completed"),
+    Phase.FAILED: (JobState.FAILED, "{} job failed"),
+    Phase.STOPPED: (JobState.STOPPED, "{} job stopped"),
     Phase.MAX_RUNTIME_EXCEEDED: (
         JobState.STOPPED,
-        "Training job runtime exceeded MaxRuntimeInSeconds provided",
+        "{} job runtime exceeded MaxRuntimeInSeconds provided",
     ),
     Phase.MAX_WAIT_TIME_EXCEEDED: (
         JobState.STOPPED,
-        "Training job wait time exceeded MaxWaitTimeInSeconds provided",
+        "{} job wait time exceeded MaxWaitTimeInSeconds provided",
     ),
 }
 
@@ -39,7 +39,9 @@ _ENDS = {
 def ending(job: Job, phase: Phase, result: Result | None = None, end: Outcome | None = None) -> Change:
     """The move into a terminal phase."""
     state, message = _ENDS[phase]
-    return Change(job.stop_requested, state, phase, message, end=end, result=result or Result())
+    return Change(
+        job.stop_requested, state, phase, message.format(job.kind.capitalize()), end=end, result=result or Result()
+    )
 
 
 def failed(job: Job, reason: str, end: Outcome | None, exit_code: int | None = None) -> Change:

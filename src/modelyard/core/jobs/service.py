@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from modelyard.base.changes import Changes
 from modelyard.base.errors import AlreadyExists, Invalid, NotFound
@@ -22,8 +21,6 @@ from modelyard.core.jobs.model import Job, JobQuery, JobState, LogPage, LogStrea
 from modelyard.core.jobs.ports import Environments
 from modelyard.core.jobs.states import TERMINAL
 from modelyard.core.jobs.table import AttemptRecord, JobTable
-
-Kind = Literal["training"]
 
 LOOK_AGAIN = 0.25
 """Seconds between two looks at the table while waiting: another process's changes raise no news here."""
@@ -50,7 +47,7 @@ class JobService:
         while True:
             job = self._new(new)
             try:
-                job = self._table.create(job, new.tags, "Starting the training job")
+                job = self._table.create(job, new.tags, f"Starting the {new.kind} job")
             except AlreadyExists:
                 if new.name is not None:
                     raise
@@ -58,7 +55,7 @@ class JobService:
             self._changes.tell()
             return job
 
-    def get(self, id_or_name: str, kind: Kind = "training") -> Job:
+    def get(self, id_or_name: str, kind: str = "training") -> Job:
         """The job of that id, else of that exact name. Raises NotFound."""
         if is_id(id_or_name):
             try:
@@ -71,13 +68,13 @@ class JobService:
         """One page of jobs."""
         return self._table.list(query)
 
-    def stop(self, id_or_name: str, kind: Kind = "training") -> Job:
+    def stop(self, id_or_name: str, kind: str = "training") -> Job:
         """Ask a job to end: it is ``stopping`` when this returns. Raises NotFound; Conflict when it has ended."""
-        job = self._table.request_stop(self.get(id_or_name, kind).id, "Stopping the training job")
+        job = self._table.request_stop(self.get(id_or_name, kind).id, f"Stopping the {kind} job")
         self._changes.tell()
         return job
 
-    def delete(self, id_or_name: str, kind: Kind = "training") -> None:
+    def delete(self, id_or_name: str, kind: str = "training") -> None:
         """Forget an ended job, its logs and metrics; what it stored in buckets stays. Raises NotFound; Conflict
         while it has not ended."""
         job = self.get(id_or_name, kind)
