@@ -26,6 +26,7 @@ from modelyard.base.disk import RealDisk  # noqa: E402
 from modelyard.core.deployments.ports import WorkerSpec  # noqa: E402
 from modelyard.core.jobs.ports import Attempt  # noqa: E402
 from modelyard.runners.process.pool import ProcessPool  # noqa: E402
+from modelyard.runners.process.probe import probe  # noqa: E402
 from modelyard.runners.process.rules import Rules  # noqa: E402
 from modelyard.runners.process.runner import ProcessRunner  # noqa: E402
 
@@ -37,7 +38,8 @@ def main(root: Path, kind: str) -> dict[str, Any]:
     if kind == "bare" and os.geteuid() == 0:
         raise SystemExit("never as root: without a sandbox the escapes change the machine")
     facts, listening, udp, sentinel = furnish(root)
-    facts["network"] = kind == "job"
+    own = "own" if probe(COMMAND).pasta else "host"
+    facts["network"] = own if kind == "job" else "none"
     os.environ["SERVER_SECRET"] = SECRET
     handle = os.open(facts["secret_files"][0], os.O_RDONLY)
     os.set_inheritable(handle, True)
@@ -77,6 +79,7 @@ def furnish(root: Path) -> tuple[dict[str, Any], list[socket.socket], socket.soc
         path.write_text(SECRET)
         path.chmod(0o644)
     server = socket.create_server(("127.0.0.1", 0))
+    six = socket.create_server(("::1", server.getsockname()[1]), family=socket.AF_INET6)
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("127.0.0.1", 0))
     abstract = socket.socket(socket.AF_UNIX)
@@ -101,9 +104,16 @@ def furnish(root: Path) -> tuple[dict[str, Any], list[socket.socket], socket.soc
         "port": server.getsockname()[1],
         "udp": udp.getsockname()[1],
         "abstract": f"modelyard-test-{os.getpid()}",
+        "gateways": gateways(),
         "socket": str(data / "run" / "server.sock"),
     }
-    return facts, [server, abstract, own], udp, sentinel
+    return facts, [server, six, abstract, own], udp, sentinel
+
+
+def gateways() -> list[str]:
+    """The addresses of the routers that this machine sends to."""
+    lines = [line.split() for line in Path("/proc/net/route").read_text().splitlines()[1:]]
+    return [socket.inet_ntoa(bytes.fromhex(fields[2])[::-1]) for fields in lines if int(fields[2], 16)]
 
 
 def rules(root: Path) -> Rules:

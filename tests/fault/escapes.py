@@ -8,6 +8,7 @@ test uses to see that they can.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -30,6 +31,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 MNT_DETACH = 2
 TRIES: dict[str, Callable[[], str | None]] = {}
+WAYS_BACK = ("127.0.0.1", "::1", "169.254.2.2", "fd00:6d79::2", "169.254.1.1", *FACTS["gateways"])
+"""Addresses by which the host's loopback might be reached: its own, and those that pasta could give a meaning."""
 INHERITED = [number for number in range(256) if Path(f"/proc/self/fd/{number}").exists()]
 
 
@@ -234,19 +237,26 @@ def environment_of_the_first_process() -> str | None:
 
 @attempt
 def reach_the_server_over_loopback() -> str | None:
-    if not FACTS["network"]:
-        socket.create_connection(("127.0.0.1", FACTS["port"]), timeout=2).close()
-        return "connected"
-    return None
+    if FACTS["network"] == "host":
+        return None
+    return first(*(lambda place=place: connected(place) for place in WAYS_BACK))
+
+
+def connected(place: str) -> str:
+    socket.create_connection((place, FACTS["port"]), timeout=0.5).close()
+    return f"connected to {place}"
 
 
 @attempt
 def reach_it_by_udp() -> str | None:
-    if FACTS["network"]:
-        return None
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.sendto(b"out", ("127.0.0.1", FACTS["udp"]))
+    for place in WAYS_BACK if FACTS["network"] != "host" else ():
+        with contextlib.suppress(OSError), socket.socket(family(place), socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"out", (place, FACTS["udp"]))
     return None  # the other side says whether it came
+
+
+def family(place: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in place else socket.AF_INET
 
 
 @attempt
@@ -265,8 +275,8 @@ def reach_sockets_of_the_server() -> str | None:
 
 @attempt
 def see_other_networks() -> str | None:
-    names = {name for _, name in socket.if_nameindex()}
-    return f"sees {names}" if not FACTS["network"] and names != {"lo"} else None
+    names = {name for _, name in socket.if_nameindex()} - ({"net0"} if FACTS["network"] == "own" else set())
+    return f"sees {names}" if FACTS["network"] != "host" and names != {"lo"} else None
 
 
 @attempt

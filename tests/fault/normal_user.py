@@ -1,7 +1,8 @@
 """Run a command as a normal user where the tests run as root: ``python normal_user.py COMMAND...``.
 
 The interpreter may lie where only root may enter (/root): such folders are covered, in mounts of this process's
-own, by an empty one that shows just the interpreter and this repository.
+own, by an empty one that shows just the interpreter and this repository. /dev/net/tun is open to everyone there, as
+most systems have it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ def as_normal_user(command: list[str]) -> list[str]:
 
 def make_reachable(needed: list[Path]) -> None:
     """Open the way to each of ``needed`` for everyone, for this process and its children alone."""
-    from modelyard.runners.process import kernel
+    from modelyard.runners.process import kernel, networks
 
     kernel.own_mounts()
+    networks.open_tunnels()
     closed: dict[Path, list[Path]] = {}
     for path in needed:
         shut = [folder for folder in reversed(path.parents) if not folder.stat().st_mode & 0o001]

@@ -55,7 +55,16 @@ def test_no_option_can_be_smuggled_in_by_a_variable() -> None:
 
 
 def test_hosts_resolve_to_loopback() -> None:
-    assert b"127.0.0.1\talgo-2\n" in sandbox.files(BOX).hosts
+    assert b"127.0.0.1\talgo-2\n" in sandbox.files(BOX)["hosts"]
+
+
+def test_a_resolver_of_its_own_takes_the_place_of_the_machines() -> None:
+    assert "resolv.conf" not in sandbox.files(BOX)
+    made = sandbox.files(BOX._replace(resolver="nameserver 169.254.1.1\n"))
+    assert made["resolv.conf"] == b"nameserver 169.254.1.1\n"
+    found = sandbox.arguments(BOX, (), {"resolv.conf": 9})
+    assert position(found, "--ro-bind-data", "9", "/etc/resolv.conf")
+    assert "--ro-bind-try" in found and found.count("/etc/resolv.conf") == 1
 
 
 def test_readable_places_are_shown_once_and_with_what_they_link_to(tmp_path: Path) -> None:

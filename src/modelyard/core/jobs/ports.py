@@ -51,7 +51,8 @@ class Attempt:
     """What each host runs inside its sandbox; ``{host}`` is replaced."""
     variables: Mapping[str, str]
     secrets: Mapping[str, str] = field(default_factory=dict)
-    """Handed over by file descriptor, never on a command line or disk."""
+    """Handed over by file descriptor, never on a command line or disk; from us alone. AWS_ENDPOINT_URL among them is to
+    be in reach, the file that AWS_CA_BUNDLE names to be readable."""
     cpus: float = 1.0
     memory: int = 2 << 30
     deadline: float | None = None

@@ -20,6 +20,7 @@ from modelyard.base.disk import write_all
 from modelyard.runners.process import bare, guard, kernel, sandbox
 from modelyard.runners.process.cgroups import Cgroup
 from modelyard.runners.process.limits import Limits, descendants, step_back
+from modelyard.runners.process.networks import Network
 from modelyard.runners.process.sandbox import Bind, Box
 
 _STAGE = "/tmp"  # noqa: S108  (covered in the child's own mounts)
@@ -155,9 +156,10 @@ def start(
     lock: int,
     group: Cgroup | None,
     passed: Mapping[str, int],
+    network: Network | None = None,
 ) -> RunningBox:
     """Fork a guard whose child becomes ``box``. ``bwrap`` empty: no sandbox. ``lock`` is kept open by the guard, which
-    removes ``group`` when we cannot.
+    removes ``group`` when we cannot. ``network``: one that it enters, where its own is not private.
 
     ``passed``: descriptors to hand in, by the variable that names each.
     """
@@ -171,7 +173,7 @@ def start(
     def become() -> None:
         _prepare(their_output, limits)
         if bwrap:
-            _become(box, bwrap, uid, their_status, their_release, tuple(passed.values()))
+            _become(box, bwrap, uid, their_status, their_release, tuple(passed.values()), network)
         else:
             bare.become(box, their_status, their_release, tuple(passed.values()))
 
@@ -214,7 +216,9 @@ def _prepare(output: int, limits: Limits) -> None:
     step_back(limits)
 
 
-def _become(box: Box, bwrap: str, uid: int | None, status: int, release: int, passed: tuple[int, ...]) -> None:
+def _become(
+    box: Box, bwrap: str, uid: int | None, status: int, release: int, passed: tuple[int, ...], network: Network | None
+) -> None:
     guarding = os.getppid()
     binds: Sequence[Bind] = box.binds
     if uid is not None:
@@ -222,10 +226,12 @@ def _become(box: Box, bwrap: str, uid: int | None, status: int, release: int, pa
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    if not box.private_network:
+    if network is not None:
+        network.enter()
+    elif not box.private_network:
         kernel.forbid_new_privileges()
         kernel.scope_ipc()
-    content = {name: _memory_file(name, text) for name, text in sandbox.files(box)._asdict().items()}
+    content = {name: _memory_file(name, text) for name, text in sandbox.files(box).items()}
     options = sandbox.arguments(box, binds, content)
     options += ["--json-status-fd", str(status), "--block-fd", str(release)]
     arguments = _memory_file("arguments", "\0".join(options).encode() + b"\0")

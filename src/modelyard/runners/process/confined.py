@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -18,12 +19,16 @@ from modelyard.core.jobs import logs
 from modelyard.runners.process import records
 from modelyard.runners.process.launch import launch
 from modelyard.runners.process.limits import Limits
+from modelyard.runners.process.networks import NO_PORTS
 from modelyard.runners.process.rules import Rules, variables
 from modelyard.runners.process.sandbox import ML, Bind, Box
 from modelyard.runners.process.spec import Spec
 
 _MEMORY = 4 << 30
 _PAUSE = 0.02
+_HERE = r"(?<![\w.-])(?:localhost|127\.0\.0\.1|\[::1\])"
+_LOCAL = re.compile(rf"{_HERE}:(\d{{1,5}})")
+_LOCAL_PLAIN = re.compile(rf"http(s?)://(?:[^/\s@]*@)?{_HERE}(?![\w.:])")
 
 
 class Confined:
@@ -77,6 +82,7 @@ class Confined:
             owned=(str(target), str(watched / "ml")),
             deadline=time.time() + timeout,
             grace=0,
+            uplink=NO_PORTS._replace(ports=_local_ports([*command, *given.values(), *_texts(readable)])),
         )
         launch(self._rules.supervisor, self._rules.sandboxed(spec))
         while (state := records.read(watched)).state == "running":
@@ -87,6 +93,21 @@ class Confined:
         shutil.rmtree(target / "tmp", ignore_errors=True)
         _own(target)
         return code, printed or str(state.exit.get("message", ""))
+
+
+def _texts(paths: Sequence[Path]) -> list[str]:
+    return [path.read_text("utf-8", "replace") for path in paths if path.is_file() and path.suffix == ".conf"]
+
+
+def _local_ports(texts: Sequence[str]) -> tuple[int, ...]:
+    """The ports of this machine's loopback that settings of pip name: an index or a proxy of its own.
+
+    >>> _local_ports(["index-url = http://me@localhost:3141/simple", "https://127.0.0.1/", "https://pypi.org:444"])
+    (443, 3141)
+    """
+    found = {int(port) for text in texts for port in _LOCAL.findall(text)}
+    found |= {443 if secure else 80 for text in texts for secure in _LOCAL_PLAIN.findall(text)}
+    return tuple(sorted(port for port in found if 0 < port < 1 << 16))
 
 
 def _watched(target: Path) -> Path:

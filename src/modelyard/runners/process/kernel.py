@@ -20,7 +20,8 @@ CLONE_NEWNET = 0x40000000
 
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _MS_NOSUID, _MS_NODEV = 0x2, 0x4
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_MNT_DETACH = 2
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -64,9 +65,19 @@ def forbid_new_privileges() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1, "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
+def allow_looking() -> None:
+    """Let processes of the same user look at this one below /proc again, which a change of user forbids."""
+    _prctl(_PR_SET_DUMPABLE, 1, "prctl(PR_SET_DUMPABLE)")
+
+
 def unshare(flags: int) -> None:
     """Enter new namespaces (CLONE_NEW*). Raises OSError where the kernel refuses."""
     _checked(_libc.unshare(flags), "unshare")
+
+
+def join(namespace: int, kind: int) -> None:
+    """Enter the namespace behind a descriptor; ``kind`` is its CLONE_NEW*."""
+    _checked(_libc.setns(namespace, kind), "setns")
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -89,9 +100,14 @@ def own_mounts() -> None:
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
 
 
-def mount_memory(target: str) -> None:
+def mount_memory(target: str, *, devices: bool = False) -> None:
     """An empty folder in memory over ``target``, which others may enter but not write."""
-    _mount("tmpfs", target, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m")
+    _mount("tmpfs", target, "tmpfs", _MS_NOSUID | (0 if devices else _MS_NODEV), "mode=755,size=1m")
+
+
+def unmount(target: str) -> None:
+    """Take away what is mounted on top at ``target``; what is open in it stays open."""
+    _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"umount {target}")
 
 
 def bind(descriptor: int, target: str) -> None:

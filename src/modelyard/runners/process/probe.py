@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from modelyard.base.errors import Unavailable
 from modelyard.runners.process import records
 from modelyard.runners.process.launch import launch
 from modelyard.runners.process.limits import Limits
+from modelyard.runners.process.networks import Uplink
 from modelyard.runners.process.sandbox import ML, UNPRIVILEGED, Bind, Box, readable_binds
 from modelyard.runners.process.spec import Spec
 
@@ -33,32 +35,57 @@ _ALLOW = (
 
 @dataclass(frozen=True, slots=True)
 class SandboxReport:
-    """``tier`` bubblewrap: full isolation; none: none. ``bwrap`` is the program that works."""
+    """``tier`` bubblewrap: full isolation; none: none. ``bwrap`` is the program that works, ``pasta`` the one that
+    connects networks of jobs' own; without it ``no_network`` says why not, and ``network_mend`` what helps."""
 
     tier: Literal["bubblewrap", "none"]
     reasons: tuple[str, ...]
     mend: str = ""
     bwrap: str = ""
+    pasta: str = ""
+    no_network: str = ""
+    network_mend: str = ""
 
 
 @functools.lru_cache(maxsize=8)
 def probe(supervisor: tuple[str, ...]) -> SandboxReport:
-    """Make a sandbox with each bubblewrap there is until one works; remembered for this process's life.
+    """Make a sandbox with each bubblewrap there is until one works, with a network of its own where pasta makes one;
+    remembered for this process's life.
 
     ``supervisor``: the command of app/supervisor.py.
     """
-    uid = UNPRIVILEGED if os.geteuid() == 0 else None
     failures: list[str] = []
     candidates = bubblewraps()
+    pasta = shutil.which("pasta") or ""
+    no_network = "pasta is not installed"
     for bwrap in candidates:
-        failure, bounded = _try(bwrap, supervisor, uid)
+        if pasta:
+            no_network, bounded = _try(bwrap, supervisor, pasta)
+            if not no_network:
+                return SandboxReport(
+                    "bubblewrap", (*_works(bwrap, bounded), f"{pasta} works"), bwrap=bwrap, pasta=pasta
+                )
+        failure, bounded = _try(bwrap, supervisor)
         if not failure:
-            how = "control groups" if bounded else "watching, for want of writable control groups"
-            return SandboxReport("bubblewrap", (f"{bwrap} works", f"memory is bounded by {how}"), bwrap=bwrap)
+            said = {"no_network": no_network, "network_mend": _network_mend(pasta)}
+            return SandboxReport("bubblewrap", _works(bwrap, bounded), bwrap=bwrap, **said)
         failures.append(f"{bwrap}: {failure}")
     return SandboxReport(
         "none", tuple(failures) or ("bubblewrap is not installed",), _ALLOW if candidates else _INSTALL
     )
+
+
+def _works(bwrap: str, bounded: bool) -> tuple[str, str]:
+    how = "control groups" if bounded else "watching, for want of writable control groups"
+    return f"{bwrap} works", f"memory is bounded by {how}"
+
+
+def _network_mend(pasta: str) -> str:
+    if not pasta:
+        return "apt install passt."
+    if os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return "modprobe tun; chmod 666 /dev/net/tun, as most systems have it."
+    return ""
 
 
 def bubblewraps() -> list[str]:
@@ -69,14 +96,16 @@ def bubblewraps() -> list[str]:
     return list(dict.fromkeys([*found, *([system] if system else [])]))
 
 
-def _try(bwrap: str, supervisor: tuple[str, ...], uid: int | None) -> tuple[str, bool]:
+def _try(bwrap: str, supervisor: tuple[str, ...], pasta: str = "") -> tuple[str, bool]:
     """Why it does not work (empty: it does), and whether a control group bounds its memory."""
     folder = Path(tempfile.mkdtemp(prefix="modelyard-probe-")).resolve()
     try:
-        launch(supervisor, _spec(folder, bwrap, uid))
-        end = time.monotonic() + _PATIENCE
-        while (state := records.read(folder)).state == "running" and time.monotonic() < end:
-            time.sleep(0.005)
+        with socket.create_server(("127.0.0.1", 0)) as shown, socket.create_server(("127.0.0.1", 0)) as other:
+            ports = shown.getsockname()[1], other.getsockname()[1]
+            launch(supervisor, _spec(folder, bwrap, pasta, *ports))
+            end = time.monotonic() + _PATIENCE
+            while (state := records.read(folder)).state == "running" and time.monotonic() < end:
+                time.sleep(0.005)
         if state.state != "exited":
             return "it did not end", False
         if state.exit["code"] == 0:
@@ -89,16 +118,30 @@ def _try(bwrap: str, supervisor: tuple[str, ...], uid: int | None) -> tuple[str,
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _spec(folder: Path, bwrap: str, uid: int | None) -> Spec:
+_TRIAL = "open('/opt/ml/seen', 'w').close()"
+_NETWORK_TRIAL = """
+import socket
+socket.create_connection(("127.0.0.1", {shown}), 5).close()
+try:
+    socket.create_connection(("127.0.0.1", {other}), 5).close()
+except ConnectionRefusedError:
+    raise SystemExit(0)
+raise SystemExit("another port of the host's loopback is in reach")
+"""
+
+
+def _spec(folder: Path, bwrap: str, pasta: str, shown: int, other: int) -> Spec:
     (folder / "ml").mkdir()
     own = [sys.prefix, sys.base_prefix, str(Path(sys.executable).parent)]
+    trial = _TRIAL + _NETWORK_TRIAL.format(shown=shown, other=other) if pasta else _TRIAL
     box = Box(
         name="the trial",
         log=str(folder / "log"),
-        command=(sys.executable, "-I", "-S", "-c", "open('/opt/ml/seen', 'w').close()"),
+        command=(sys.executable, "-I", "-S", "-c", trial),
         variables={},
         binds=(Bind(str(folder / "ml"), ML, "rw"), *readable_binds(own, ())),
         hidden=(),
+        private_network=not pasta,
     )
     return Spec(
         id=folder.name,
@@ -107,8 +150,9 @@ def _spec(folder: Path, bwrap: str, uid: int | None) -> Spec:
         limits=Limits(memory=1 << 30),
         tier="bubblewrap",
         bwrap=bwrap,
-        uid=uid,
+        uid=UNPRIVILEGED if os.geteuid() == 0 else None,
         owned=(str(folder / "ml"),),
         deadline=time.time() + _PATIENCE,
         grace=0,
+        uplink=Uplink(pasta, (shown,)) if pasta else None,
     )

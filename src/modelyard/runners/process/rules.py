@@ -5,15 +5,19 @@ Owns the choice of what a sandbox shows beside its own files. Refuses to know wh
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import site
+import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import modelyard
 from modelyard.runners.process.limits import Limits
+from modelyard.runners.process.networks import NO_PORTS, Uplink
 from modelyard.runners.process.probe import SandboxReport, probe
 from modelyard.runners.process.sandbox import ML, UNPRIVILEGED, Bind, readable_binds
 from modelyard.runners.process.spec import Spec
@@ -64,7 +68,9 @@ class Rules:
         """``spec`` for the tier that this machine gives; ``fixed_paths``: without a sandbox it needs /opt/ml."""
         report = self.report()
         if report.tier == "bubblewrap":
-            return spec._replace(tier=report.tier, bwrap=report.bwrap, uid=UNPRIVILEGED if os.geteuid() == 0 else None)
+            uplink = spec.uplink._replace(pasta=report.pasta) if spec.uplink is not None and report.pasta else None
+            uid = UNPRIVILEGED if os.geteuid() == 0 else None
+            return spec._replace(tier=report.tier, bwrap=report.bwrap, uid=uid, uplink=uplink)
         refusal = ""
         if not self.allow_unsandboxed and any(box.private_network for box in spec.boxes):
             refusal = (
@@ -72,6 +78,23 @@ class Rules:
                 f"{'; '.join(report.reasons)}. {report.mend} Or set allow_unsandboxed for code you trust."
             )
         return spec._replace(tier="none", refusal=refusal, link=ML if fixed_paths else "")
+
+
+def way_to(url: str) -> Uplink | None:
+    """What a network of its own needs to reach ``url`` as the host does; None where that cannot be had: of the host's
+    loopback only 127.0.0.1 and ::1 can be shown."""
+    split = urlsplit(url)
+    host, port = split.hostname or "", split.port or (443 if split.scheme == "https" else 80)
+    try:
+        addresses = [ipaddress.ip_address(host)]
+    except ValueError:
+        found = {entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        addresses = [ipaddress.ip_address(str(text).partition("%")[0]) for text in found]
+    if not any(address.is_loopback for address in addresses):
+        return NO_PORTS
+    if {str(address) for address in addresses} <= {"127.0.0.1", "::1"}:
+        return Uplink("", (port,), six=all(address.version == 6 for address in addresses))
+    return None
 
 
 def variables(given: Mapping[str, str], command: tuple[str, ...]) -> dict[str, str]:

@@ -18,7 +18,8 @@ from modelyard.base.errors import Conflict
 from modelyard.core.jobs.ports import Attempt, Observation
 from modelyard.runners.process import cgroups, records
 from modelyard.runners.process.launch import launch
-from modelyard.runners.process.rules import Rules, variables
+from modelyard.runners.process.networks import NO_PORTS, Uplink
+from modelyard.runners.process.rules import Rules, variables, way_to
 from modelyard.runners.process.sandbox import ML, RUN, Bind, Box
 from modelyard.runners.process.spec import Spec
 
@@ -86,6 +87,7 @@ class ProcessRunner:
             secrets=dict(attempt.secrets),
             deadline=attempt.deadline,
             grace=attempt.grace,
+            uplink=_uplink(attempt),
         )
         return rules.sandboxed(spec, fixed_paths=attempt.fixed_paths)
 
@@ -99,6 +101,7 @@ class ProcessRunner:
     def _box(self, attempt: Attempt, host: str) -> Box:
         folder = attempt.folder
         command = tuple(part.replace("{host}", host) for part in attempt.command)
+        certificates = [Path(path) for name, path in attempt.secrets.items() if name == "AWS_CA_BUNDLE"]
         binds = [
             Bind(str(folder / "ml" / host), ML, "rw"),
             Bind(str(folder / "out" / host), f"{RUN}/out", "rw"),
@@ -109,12 +112,20 @@ class ProcessRunner:
             log=str(folder / "log" / f"{host}.log"),
             command=command,
             variables=variables(attempt.variables, command),
-            binds=(*binds, *worker_spec(folder), *self._rules.readable(attempt.readable)),
+            binds=(*binds, *worker_spec(folder), *self._rules.readable([*attempt.readable, *certificates])),
             hidden=self._rules.covers(),
             hosts=attempt.hosts,
             private_network=not attempt.network,
             shared_memory=attempt.memory,
         )
+
+
+def _uplink(attempt: Attempt) -> Uplink | None:
+    """What the attempt's own network is to lead to: everything outside, and the server if it has credentials there."""
+    if not attempt.network:
+        return None
+    server = attempt.secrets.get("AWS_ENDPOINT_URL")
+    return NO_PORTS if server is None else way_to(server)
 
 
 def worker_spec(folder: Path) -> list[Bind]:

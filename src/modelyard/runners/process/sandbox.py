@@ -8,7 +8,7 @@ which system folders exist. Part of the supervisor, hence NamedTuple: dataclasse
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 INSIDE_UID = 1000
@@ -56,34 +56,31 @@ class Box(NamedTuple):
     private_network: bool = True
     shared_memory: int = 1 << 30
     """Bytes of /dev/shm, and of /tmp where no bind puts it on disk."""
+    resolver: str = ""
+    """The text of /etc/resolv.conf; empty: the machine's own."""
 
 
-class Files(NamedTuple):
-    """Small files that are made for one sandbox."""
-
-    passwd: bytes
-    group: bytes
-    hosts: bytes
-
-
-def files(box: Box) -> Files:
-    """The content of the made-up files below /etc."""
+def files(box: Box) -> dict[str, bytes]:
+    """The made-up files below /etc, by name."""
     names = "".join(f"127.0.0.1\t{name}\n" for name in box.hosts)
     hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{names}"
-    return Files(_PASSWD.encode(), _GROUP.encode(), hosts.encode())
+    found = {"passwd": _PASSWD, "group": _GROUP, "hosts": hosts}
+    if box.resolver:
+        found["resolv.conf"] = box.resolver
+    return {name: text.encode() for name, text in found.items()}
 
 
 def arguments(box: Box, binds: Sequence[Bind], content: Mapping[str, int]) -> list[str]:
     """Bubblewrap's options for ``box``, given by file descriptor so that no variable shows in a process list.
 
     ``binds`` are the box's, their sources perhaps moved to where an unprivileged user reaches them; ``content``
-    maps names of ``Files`` to descriptors. Raises ValueError for text that an option cannot hold.
+    maps names of ``files`` to descriptors. Raises ValueError for text that an option cannot hold.
     """
     memory = str(box.shared_memory)
     options = [*_ALWAYS, "--hostname", box.hosts[0] if box.hosts else "modelyard"]
     if box.private_network:
         options.append("--unshare-net")
-    options += _system(box.hidden)
+    options += _system(box.hidden, content)
     for name, descriptor in content.items():
         options += ["--ro-bind-data", str(descriptor), f"/etc/{name}"]
     options += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--size", memory, "--tmpfs", "/dev/shm"]  # noqa: S108
@@ -100,7 +97,7 @@ def arguments(box: Box, binds: Sequence[Bind], content: Mapping[str, int]) -> li
     return options
 
 
-def _system(hidden: Sequence[str]) -> list[str]:
+def _system(hidden: Sequence[str], made: Collection[str]) -> list[str]:
     options: list[str] = []
     for path in _TOP:
         if os.path.islink(path):  # noqa: PTH114
@@ -109,7 +106,7 @@ def _system(hidden: Sequence[str]) -> list[str]:
             options += ["--ro-bind", path, path]
     shown = [Bind(path, path) for path in (*_SYSTEM, *_optional_software()) if os.path.isdir(path)]  # noqa: PTH112
     options += _shown(shown, hidden)
-    for name in _ETC:
+    for name in (name for name in _ETC if name not in made):
         options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     return options
 

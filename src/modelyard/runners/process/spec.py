@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from modelyard.runners.process.limits import Limits
+from modelyard.runners.process.networks import Uplink
 from modelyard.runners.process.sandbox import Bind, Box
 
 
@@ -39,6 +40,8 @@ class Spec(NamedTuple):
     """Why it must not run here at all; it ends as refused with these words."""
     link: str = ""
     """Without a sandbox: the absolute path that must lead to the first box's files, made as a link."""
+    uplink: Uplink | None = None
+    """How the boxes, if their network is not private, get one of their own that they share; None: the host's."""
 
 
 def encode(spec: Spec) -> bytes:
@@ -52,7 +55,12 @@ def decode(content: bytes) -> Spec:
         boxes=tuple(_box(Box(*fields)) for fields in spec.boxes),
         limits=Limits(*spec.limits),
         owned=tuple(spec.owned),
+        uplink=_uplink(Uplink(*spec.uplink)) if spec.uplink is not None else None,
     )
+
+
+def _uplink(uplink: Uplink) -> Uplink:
+    return uplink._replace(ports=tuple(uplink.ports))
 
 
 def _box(box: Box) -> Box:

@@ -22,8 +22,9 @@ from typing import Any
 
 from modelyard.base.clock import Clock
 from modelyard.base.disk import Disk, is_locked, listen_unix, write_all, write_durably
-from modelyard.runners.process import boxes, cgroups, guard, kernel, limits, records
+from modelyard.runners.process import boxes, cgroups, guard, kernel, limits, networks, records
 from modelyard.runners.process.lines import LineLog
+from modelyard.runners.process.sandbox import Box
 from modelyard.runners.process.spec import Spec
 
 _CHUNK = 1 << 16
@@ -79,6 +80,7 @@ class _Run:
         self._groups: list[cgroups.Cgroup | None] = []
         self._logs: list[LineLog] = []
         self._linked = False
+        self._network: networks.Network | None = None
         self._reason: str | None = None
         self._message = ""
         self._failed: boxes.RunningBox | None = None
@@ -111,29 +113,16 @@ class _Run:
                 give(path, spec.uid)
         if spec.link:
             self._make_link()
-        shared = len(spec.boxes) > 1 and spec.boxes[0].private_network and spec.tier == "bubblewrap"
-        if shared:
-            enter_own_network(spec.uid)
-        passed = self._passed()
-        for box in spec.boxes:
-            own = box._replace(private_network=False) if shared else box
-            self._logs.append(LineLog(box.log, spec.limits.log_bytes, self._clock))
-            secrets = {"MODELYARD_SECRETS_FD": _secrets(spec)} if spec.secrets else {}
-            bwrap = spec.bwrap if spec.tier == "bubblewrap" else ""
-            bounds = spec.limits
-            name = f"{spec.id}-{len(self._groups)}"
-            group = cgroups.make(name, bounds.memory, bounds.processes, bounds.cpu_weight)
-            self._groups.append(group)
-            started = boxes.start(own, bounds, bwrap, spec.uid, self._lock, group, {**passed, **secrets})
-            self._boxes.append(started)
-            for descriptor in secrets.values():
-                os.close(descriptor)
-        for descriptor in passed.values():
-            os.close(descriptor)
+        self._network = self._make_network()
+        self._start_boxes()
         try:
             for made in self._boxes:
                 made.wait_made()
             self._bound()
+            if self._network is not None:
+                self._network.wait_connected()
+        except networks.CannotConnect as error:
+            raise boxes.Refused(f"the job's network could not be made: {error}") from error
         except ProcessLookupError as error:  # it failed after it had said that it was made
             said = next(filter(None, (box.said() for box in self._boxes)), "it ended at once")
             raise boxes.Refused(f"the sandbox could not be made: {said}") from error
@@ -141,6 +130,45 @@ class _Run:
             made.release()
             self._on(made.output, partial(self._printed, index))
             self._on(made.pidfd, partial(self._ended, index))
+        if self._network is not None:
+            self._on(self._network.pidfd, self._disconnected)
+
+    def _start_boxes(self) -> None:
+        spec, bounds = self._spec, self._spec.limits
+        bwrap = spec.bwrap if spec.tier == "bubblewrap" else ""
+        passed = self._passed()
+        for box in spec.boxes:
+            own = self._boxed(box)
+            self._logs.append(LineLog(box.log, bounds.log_bytes, self._clock))
+            secrets = {"MODELYARD_SECRETS_FD": _secrets(spec)} if spec.secrets else {}
+            name = f"{spec.id}-{len(self._groups)}"
+            group = cgroups.make(name, bounds.memory, bounds.processes, bounds.cpu_weight)
+            self._groups.append(group)
+            given = {**passed, **secrets}
+            self._boxes.append(boxes.start(own, bounds, bwrap, spec.uid, self._lock, group, given, self._network))
+            for descriptor in secrets.values():
+                os.close(descriptor)
+        for descriptor in passed.values():
+            os.close(descriptor)
+
+    def _make_network(self) -> networks.Network | None:
+        """The namespace that the boxes share, where they need one."""
+        spec = self._spec
+        private = spec.boxes[0].private_network
+        if spec.tier != "bubblewrap" or (len(spec.boxes) == 1 if private else spec.uplink is None):
+            return None
+        try:
+            return networks.make(spec.uid, self._lock, spec.limits, None if private else spec.uplink)
+        except networks.CannotConnect as error:
+            raise boxes.Refused(str(error)) from error
+
+    def _boxed(self, box: Box) -> Box:
+        """``box``, in the network that the boxes share."""
+        if self._network is None:
+            return box
+        local = not box.private_network and networks.local_resolver()
+        resolver = networks.resolver_file().decode() if local else ""
+        return box._replace(private_network=False, resolver=resolver)
 
     def _passed(self) -> dict[str, int]:
         if not self._spec.socket:
@@ -199,7 +227,10 @@ class _Run:
         box = self._boxes[index]
         self._off(box.pidfd)
         code = box.reap()
-        while guard.end_children({each.pid for each in self._boxes if each.code is None}):
+        kept = {each.pid for each in self._boxes if each.code is None}
+        if self._network is not None:
+            kept.add(self._network.pid)
+        while guard.end_children(kept):
             time.sleep(0.001)  # only what a killed guard left to us
         self._drain(index)
         group = self._groups[index]
@@ -227,6 +258,12 @@ class _Run:
                 break
             self._logs[index].feed(chunk)
         os.close(output)
+
+    def _disconnected(self) -> None:
+        assert self._network is not None
+        self._off(self._network.pidfd)
+        for log in self._logs:
+            log.feed(b"modelyard: the job's network is gone: what connected it has ended\n")
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -326,6 +363,8 @@ class _Run:
         for group in self._groups:
             if group is not None:
                 group.remove()
+        if self._network is not None:
+            self._network.end()
         if self._linked:
             with contextlib.suppress(OSError):
                 Path(self._spec.link).unlink()
@@ -352,19 +391,6 @@ def _try_flock(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def enter_own_network(uid: int | None) -> None:
-    """Move this process into a network of its own, with a loopback that its sandboxes share."""
-    if uid is not None:
-        kernel.unshare(kernel.CLONE_NEWNET)
-    else:
-        user, group = os.getuid(), os.getgid()
-        kernel.unshare(kernel.CLONE_NEWUSER | kernel.CLONE_NEWNET)
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    kernel.raise_loopback()
 
 
 def give(path: str, uid: int) -> None:
