@@ -1,7 +1,8 @@
 """A yard of jobs with real processes: SQLite on disk, the process runner, controllers that can be killed.
 
 The user's code is a shell loop whose log is the witness: it says ``begin``, then ``alive`` every twentieth of a
-second, then ``end``. Two attempts of a job that lived at once, or one that began twice, show in it.
+second, then ``end``. Two attempts of a job that lived at once, or one that began twice, show in it. Every write of a
+job leaves a line in the table ``writes``, by a trigger in its own transaction: who moved which job when.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from sqlalchemy import text
 
 from modelyard.app.supervisor import COMMAND
 from modelyard.base.changes import Changes
@@ -43,6 +46,22 @@ from modelyard.testing.fake_jobs import FakeEnvironments, FakeSessions
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__])
+
+
+WRITES = (
+    "CREATE TABLE writes (job_id TEXT, token INTEGER, at REAL)",
+    """CREATE TRIGGER written AFTER UPDATE ON jobs BEGIN
+        INSERT INTO writes VALUES (new.id, new.lease_token, (julianday('now') - 2440587.5) * 86400.0);
+    END""",
+)
+
+
+@dataclass(frozen=True)
+class Death:
+    """A controller's, at an epoch second, with the jobs that it held and the tokens of their leases."""
+
+    at: float
+    held: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,7 @@ def control(folder: Path, jobs: int, report: SandboxReport) -> None:
     )
     changes = Changes()
     controller = JobController(table, work, RandomIds(), SystemClock(), changes, ThreadPoolExecutor(4))
+    (folder / f"{os.getpid()}.owner").write_text(controller.owner)
     while True:
         mark = changes.mark()
         controller.step()
@@ -107,6 +127,9 @@ class Yard:
         self.folder, self._jobs = folder, jobs
         self._database = Database(f"sqlite:///{folder / 'catalogue.db'}")
         self._database.migrate()
+        with self._database.write() as connection:
+            for statement in WRITES:
+                connection.execute(text(statement))
         self.table = SqlJobTable(self._database, SystemClock())
         self.folders = JobFolders(folder / "jobs")
         self.service = JobService(self.table, self.folders, FakeEnvironments(), RandomIds(), Changes())
@@ -119,10 +142,27 @@ class Yard:
         self.controllers.append(process)
         return process
 
-    def kill_controller(self, process: BaseProcess) -> None:
+    def kill_controller(self, process: BaseProcess) -> Death:
         process.kill()
+        at = time.time()
         process.join()
         self.controllers.remove(process)
+        return Death(at, self.held(process))
+
+    def held(self, process: BaseProcess) -> dict[str, int]:
+        """The jobs on which a controller has a lease, with the tokens of those."""
+        owner = self.folder / f"{process.pid}.owner"
+        query = text("SELECT id, lease_token FROM jobs WHERE lease_owner = :owner AND lease_expires > :now")
+        values = {"owner": owner.read_text() if owner.exists() else "", "now": time.time()}
+        with self._database.read() as connection:
+            return {job_id: token for job_id, token in connection.execute(query, values)}  # noqa: C416
+
+    def takeovers(self, death: Death) -> list[float]:
+        """Seconds from the death until another controller's first write of each job that the dead one held."""
+        query = text("SELECT min(at) FROM writes WHERE job_id = :job AND token > :token")
+        with self._database.read() as connection:
+            values = [{"job": job_id, "token": token} for job_id, token in death.held.items()]
+            return [connection.execute(query, one).scalar_one() - death.at for one in values]
 
     def create(self, name: str, script: str, retries: int = 0, grace: float = 1.0) -> Job:
         resources = Resources("ml.m5.large", cpus=0.1, memory=256 << 20)
@@ -164,6 +204,11 @@ class Yard:
         folders = [self.folders.attempt(job.id, one.number) for one in self.table.attempts(job.id)]
         named = [process for folder in folders for process in records.processes(folder)]
         return [process["pid"] for process in named if records.is_alive(process)]
+
+    def orphans_of(self, job: Job) -> list[int]:
+        """Live processes of the job, its supervisors included."""
+        living = [pid for one, pid in self.supervisors() if one.id == job.id]
+        return living + self.processes_of(job)
 
     def close(self) -> None:
         for process in list(self.controllers):
