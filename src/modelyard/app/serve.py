@@ -14,11 +14,9 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 import uvloop
 
 from modelyard.app.fronts import Front, answers_anonymous
@@ -31,6 +29,7 @@ from modelyard.app.settings import Settings
 from modelyard.app.yard import Yard
 from modelyard.base.disk import RealDisk, listen_unix, try_lock, write_durably
 from modelyard.base.errors import Conflict, Invalid
+from modelyard.edge.backend import Backend
 
 _log = logging.getLogger(__name__)
 
@@ -119,19 +118,14 @@ class _Serving:
         self._front.attach(self._yard.house)
         self._doors = Doors(())
         self._open_doors()
-        listener = listen_unix(self._layout.server_socket)
-        server = _Server(uvicorn.Config(self._doors, **_HTTP))
-        answering = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.005)
+        backend = Backend(self._doors)
+        await backend.listen(listen_unix(self._layout.server_socket))
         self._yard.start()
         self._say_ready()
-        ending = asyncio.create_task(self._ending.wait())
-        await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
+        await self._ending.wait()
         _log.info("stopping; running jobs are told to end (once more Ctrl-C leaves them no time)")
         await asyncio.to_thread(self._yard.stop, lambda: self._hurried)
-        server.should_exit = True
-        await answering
+        await backend.close()
         return 0
 
     def _signalled(self) -> None:
@@ -171,23 +165,3 @@ class _Serving:
         facts = {"url": self._url, "pid": os.getpid()}
         write_durably(RealDisk(), self._layout.run / "server.json", json.dumps(facts).encode())
         _log.info("Modelyard answers at %s and keeps its data in %s", self._url, self._settings.data_dir)
-
-
-_HTTP: dict[str, Any] = {
-    "http": "httptools",
-    "ws": "none",
-    "lifespan": "off",
-    "log_config": None,
-    "access_log": False,
-    "server_header": False,
-    "timeout_keep_alive": 86_400,
-    "timeout_graceful_shutdown": 5,
-}
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, whose signals are ours to handle."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

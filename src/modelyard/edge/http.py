@@ -1,19 +1,14 @@
 """A request and a response as every dialect of our own sees them, framework-free.
 
-Owns the two values and their bridge from ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html). The
-target stays as it came on the wire: signatures cover its bytes. Refuses to know dialects.
+Owns the two values. The target stays as it came on the wire: signatures cover its bytes. Refuses to know
+dialects, and where requests come from (backend.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl, unquote
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class ClientGone(Exception):
@@ -33,6 +28,8 @@ class Request:
     scheme: str = "http"
     from_job: bool = False
     """Whether the front saw that a job of ours sent it; anonymous access is then refused."""
+    whole: bytes | None = None
+    """The body, when all of it came with the head; ``chunks`` has it too."""
     raw_path: str = field(init=False)
     raw_query: str = field(init=False)
     by_name: dict[str, str] = field(init=False)
@@ -92,56 +89,3 @@ class Response:
     status: int = 200
     headers: Iterable[tuple[str, str]] = ()
     body: bytes | AsyncIterator[bytes] = b""
-
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-def request_from(scope: Scope, receive: Receive) -> Request:
-    """The request of an ASGI ``http`` scope as our front relays it: its own headers say who the peer is."""
-    raw_path = scope.get("raw_path") or scope["path"].encode()
-    query = scope.get("query_string", b"")
-    target = raw_path.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
-    own: dict[str, str] = {}
-    headers = []
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
-        if name.startswith("x-modelyard-front-"):
-            own[name[18:]] = value
-        else:
-            headers.append((name, value))
-    return Request(
-        method=scope["method"],
-        target=target,
-        headers=tuple(headers),
-        chunks=_chunks(receive),
-        peer=own.get("peer", ""),
-        scheme=own.get("scheme", "http"),
-        from_job=own.get("job") == "1",
-    )
-
-
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        if chunk := message.get("body", b""):
-            yield chunk
-        if not message.get("more_body", False):
-            return
-
-
-async def send_response(response: Response, send: Send) -> None:
-    """Send a response over ASGI, its stream chunk by chunk with the transport's own backpressure."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    if isinstance(response.body, bytes):
-        if not any(name.lower() == b"content-length" for name, _ in headers):
-            headers.append((b"content-length", str(len(response.body)).encode()))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
-        return
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    async for chunk in response.body:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})

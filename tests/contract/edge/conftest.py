@@ -5,25 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from .harness import AsgiServer, RunningFront
+from modelyard.edge.http import Request, Response
+
+from .harness import RunningFront, Server
 
 
-async def echo(scope, receive, send):
-    """Says what reached it: the target, the headers, how long the body was."""
+async def echo(request: Request) -> Response:
+    """Says what reached it: the target, the headers, how long the body was, what the front says of the sender."""
     length = 0
-    while True:
-        message = await receive()
-        length += len(message.get("body", b""))
-        if not message.get("more_body"):
-            break
-    query = scope["query_string"]
-    target = scope["raw_path"] + (b"?" + query if query else b"")
-    lines = [f"{scope['method']} {target.decode()} {length}"]
-    lines += [f"{name.decode()}: {value.decode('latin-1')}" for name, value in scope["headers"]]
-    body = "\n".join(lines).encode()
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    async for chunk in request.chunks:
+        length += len(chunk)
+    lines = [f"{request.method} {request.target} {length}"]
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    lines += [f"peer: {request.peer}", f"scheme: {request.scheme}", f"job: {request.from_job}"]
+    return Response(200, (), "\n".join(lines).encode())
 
 
 @pytest.fixture
@@ -39,7 +34,7 @@ def front(run: Path) -> Iterator[RunningFront]:
 
 
 @pytest.fixture
-def server(run: Path) -> Iterator[AsgiServer]:
-    serving = AsgiServer(echo, run / "server.sock")
+def server(run: Path) -> Iterator[Server]:
+    serving = Server(echo, run / "server.sock")
     yield serving
     serving.close()

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 import uvloop
 
 from modelyard.base.clock import SystemClock
+from modelyard.base.disk import listen_unix
 from modelyard.core.deployments.ports import Route, VariantRoute
 from modelyard.core.identity.model import Credential
 from modelyard.dialects.sagemaker.invoke import SageMakerCodec
+from modelyard.edge.backend import Backend, Handler
 from modelyard.edge.front import Front, Listening
 from modelyard.edge.state import FrontState
 from modelyard.serving import wire
@@ -171,30 +172,17 @@ class Raw:
         return bytes(taken)
 
 
-class AsgiServer:
-    """uvicorn on a Unix socket in a thread, as the server behind runs it."""
+class Server:
+    """The server's own HTTP on a Unix socket in a thread, with the handler that a test gives it."""
 
-    def __init__(self, app: Any, path: Path) -> None:
+    def __init__(self, handler: Handler, path: Path) -> None:
         self._thread = LoopThread()
-        config = uvicorn.Config(
-            app, uds=str(path), http="httptools", ws="none", lifespan="off", log_level="error", server_header=False,
-            timeout_keep_alive=86_400, timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._server.capture_signals = _no_signals  # type: ignore[method-assign]
-        self._serving = asyncio.run_coroutine_threadsafe(self._server.serve(), self._thread.loop)
-        until(lambda: self._server.started)
+        self._backend = Backend(handler)
+        self._thread.call(self._backend.listen, listen_unix(path))
 
     def close(self) -> None:
-        self._server.should_exit = True
-        self._serving.result(10)
+        self._thread.call(self._backend.close, 1.0)
         self._thread.close()
-
-
-class _no_signals:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 class Worker:

@@ -27,7 +27,7 @@ from modelyard.edge.state import Access, FrontState, from_json, to_json
 from modelyard.testing.server import free_port
 
 from .conftest import echo
-from .harness import KEY, AsgiServer, LoopThread, Raw, Worker, routed, until
+from .harness import KEY, LoopThread, Raw, Server, Worker, routed, until
 from .test_predictions import invocation
 
 ROUTE = Route("iris", "id-iris", (VariantRoute("A", 1.0, ("/run/w",)),))
@@ -248,7 +248,7 @@ class TestProcess:
         assert int((run / "front.pid").read_text()) == pid
         assert self.ask(options, invocation()).body == b"2,1"
         assert self.ask(options, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 503
-        server = AsgiServer(echo, run / "server.sock")
+        server = Server(echo, run / "server.sock")
         assert self.ask(options, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 200
         server.close()
         assert self.ask(options, invocation()).body == b"2,1"
@@ -306,7 +306,7 @@ class TestProcess:
         listening = replace(options.listening, tls_cert=run / "cert.pem", tls_key=run / "key.pem")
         launcher = FrontLauncher(replace(options, listening=listening))
         launcher.ensure()
-        server = AsgiServer(echo, run / "server.sock")
+        server = Server(echo, run / "server.sock")
         context = ssl.create_default_context(cafile=str(run / "cert.pem"))
         plain = socket.create_connection(("127.0.0.1", options.listening.port), 20)
         with Raw(context.wrap_socket(plain, server_hostname="localhost")) as raw:
@@ -314,7 +314,7 @@ class TestProcess:
             raw.send(b"PUT /k HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
             answered = raw.read()
             assert answered.body.startswith(b"PUT /k %d" % size)
-            assert b"x-modelyard-front-scheme: https" in answered.body
+            assert b"scheme: https" in answered.body
             raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert raw.read().status == 200
         server.close()

@@ -11,7 +11,7 @@ from modelyard.edge.front import STATUS
 from modelyard.edge.limits import FrontLimits
 from modelyard.edge.state import Access, FrontState
 
-from .harness import AsgiServer, RunningFront, until
+from .harness import RunningFront, Server, until
 
 GET = b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -47,7 +47,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_what_is_not_well_formed_gets_400_and_a_closed_connection(front: RunningFront, server: AsgiServer, name: str):
+def test_what_is_not_well_formed_gets_400_and_a_closed_connection(front: RunningFront, server: Server, name: str):
     with front.connect() as raw:
         raw.send(MALFORMED[name])
         answered = raw.read()
@@ -58,14 +58,14 @@ def test_what_is_not_well_formed_gets_400_and_a_closed_connection(front: Running
 @pytest.mark.parametrize(
     "body", [b"x\r\nab\r\n0\r\n\r\n", b"2\nab\r\n0\r\n\r\n", b"2\r\nabc\r\n0\r\n\r\n", b"-1\r\n\r\n"]
 )
-def test_a_malformed_chunk_gets_400_too(front: RunningFront, server: AsgiServer, body: bytes):
+def test_a_malformed_chunk_gets_400_too(front: RunningFront, server: Server, body: bytes):
     with front.connect() as raw:
         raw.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
         assert raw.read().status == 400
         assert raw.is_closed()
 
 
-def test_what_came_before_a_malformed_request_is_answered_first(front: RunningFront, server: AsgiServer):
+def test_what_came_before_a_malformed_request_is_answered_first(front: RunningFront, server: Server):
     with front.connect() as raw:
         raw.send(GET + GET + b"nonsense\r\n\r\n")
         assert [raw.read().status for _ in range(3)] == [200, 200, 400]
@@ -73,7 +73,7 @@ def test_what_came_before_a_malformed_request_is_answered_first(front: RunningFr
 
 
 @pytest.mark.parametrize("cut", [1, 7, 16, 20, 35])
-def test_a_request_may_come_in_pieces(front: RunningFront, server: AsgiServer, cut: int):
+def test_a_request_may_come_in_pieces(front: RunningFront, server: Server, cut: int):
     data = b"POST /path?q=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nabcdef"
     with front.connect() as raw:
         raw.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -82,7 +82,7 @@ def test_a_request_may_come_in_pieces(front: RunningFront, server: AsgiServer, c
         assert raw.read().body.startswith(b"POST /path?q=1 6\n")
 
 
-def test_a_head_past_the_limit_gets_431(front: RunningFront, server: AsgiServer):
+def test_a_head_past_the_limit_gets_431(front: RunningFront, server: Server):
     field = b"X: " + b"a" * 1000 + b"\r\n"
     whole = b"GET / HTTP/1.1\r\nHost: localhost\r\n" + field * 70 + b"\r\n"
     for data in (whole, whole[:-4], b"GET /" + b"a" * 70_000, b"GET / HTTP/1.1\r\nX: " + b"a" * 300_000):
@@ -94,7 +94,7 @@ def test_a_head_past_the_limit_gets_431(front: RunningFront, server: AsgiServer)
     assert front.ask(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + field * 60 + b"\r\n").status == 200
 
 
-def test_connections_are_kept_and_requests_may_be_pipelined(front: RunningFront, server: AsgiServer):
+def test_connections_are_kept_and_requests_may_be_pipelined(front: RunningFront, server: Server):
     with front.connect() as raw:
         post = b"POST /%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"
         raw.send(b"".join(post % number for number in range(100)))
@@ -104,7 +104,7 @@ def test_connections_are_kept_and_requests_may_be_pipelined(front: RunningFront,
         assert raw.read().status == 200
 
 
-def test_close_is_respected(front: RunningFront, server: AsgiServer):
+def test_close_is_respected(front: RunningFront, server: Server):
     with front.connect() as raw:
         raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert raw.read().headers["connection"] == "close"
@@ -112,7 +112,7 @@ def test_close_is_respected(front: RunningFront, server: AsgiServer):
 
 
 @pytest.mark.parametrize("path", [b"/x", b"/health"])
-def test_head_has_no_body(front: RunningFront, server: AsgiServer, path: bytes):
+def test_head_has_no_body(front: RunningFront, server: Server, path: bytes):
     with front.connect() as raw:
         raw.send(b"HEAD " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n" + GET)
         answered = raw.read("HEAD")
@@ -120,7 +120,7 @@ def test_head_has_no_body(front: RunningFront, server: AsgiServer, path: bytes):
         assert raw.read().body.startswith(b"GET /x 0")
 
 
-def test_http_1_0_closes_unless_asked_to_keep(front: RunningFront, server: AsgiServer):
+def test_http_1_0_closes_unless_asked_to_keep(front: RunningFront, server: Server):
     with front.connect() as raw:
         raw.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         assert raw.read().headers["connection"] == "keep-alive"
@@ -130,12 +130,12 @@ def test_http_1_0_closes_unless_asked_to_keep(front: RunningFront, server: AsgiS
         assert raw.is_closed()
 
 
-def test_an_absolute_target_of_our_own_is_its_path(front: RunningFront, server: AsgiServer):
+def test_an_absolute_target_of_our_own_is_its_path(front: RunningFront, server: Server):
     answered = front.ask(b"GET http://localhost/a?b=c HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answered.body.startswith(b"GET /a?b=c 0\n")
 
 
-def test_an_upgrade_that_we_do_not_know_is_ignored(front: RunningFront, server: AsgiServer):
+def test_an_upgrade_that_we_do_not_know_is_ignored(front: RunningFront, server: Server):
     with front.connect() as raw:
         h2c = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"
         raw.send(b"GET /1 HTTP/1.1\r\nHost: localhost\r\n" + h2c + b"\r\n" + GET)
@@ -149,7 +149,7 @@ def test_an_upgrade_that_we_do_not_know_is_ignored(front: RunningFront, server: 
         assert raw.read().body.startswith(b"GET /x 0")
 
 
-def test_a_client_may_end_its_side_and_still_read(front: RunningFront, server: AsgiServer):
+def test_a_client_may_end_its_side_and_still_read(front: RunningFront, server: Server):
     with front.connect() as raw:
         raw.send(GET)
         raw.sock.shutdown(socket.SHUT_WR)
@@ -175,7 +175,7 @@ def test_a_client_may_end_its_side_and_still_read(front: RunningFront, server: A
         ("yard.example.evil", 421),
     ],
 )
-def test_hosts(front: RunningFront, server: AsgiServer, host: str, status: int):
+def test_hosts(front: RunningFront, server: Server, host: str, status: int):
     front.take(FrontState(access=Access(hosts=("yard.example",))))
     assert front.ask(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).status == status
 
@@ -193,7 +193,7 @@ def test_hosts(front: RunningFront, server: AsgiServer, host: str, status: int):
         ("POST", "http://localhost:81", 403),
     ],
 )
-def test_origins_of_changing_requests(front: RunningFront, server: AsgiServer, method: str, origin: str, status: int):
+def test_origins_of_changing_requests(front: RunningFront, server: Server, method: str, origin: str, status: int):
     front.take(FrontState(access=Access(origins=("http://app.example",))))
     head = f"{method} / HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nContent-Length: 0\r\n\r\n"
     answered = front.ask(head.encode())
@@ -202,7 +202,7 @@ def test_origins_of_changing_requests(front: RunningFront, server: AsgiServer, m
     assert answered.headers.get("access-control-allow-origin") == allowed
 
 
-def test_a_browser_may_ask_before_it_sends(front: RunningFront, server: AsgiServer):
+def test_a_browser_may_ask_before_it_sends(front: RunningFront, server: Server):
     head = b"OPTIONS / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://app.example\r\n"
     head += b"Access-Control-Request-Method: PUT\r\n\r\n"
     assert "access-control-allow-origin" not in front.ask(head).headers
@@ -211,7 +211,7 @@ def test_a_browser_may_ask_before_it_sends(front: RunningFront, server: AsgiServ
     assert (answered.status, answered.headers["access-control-allow-origin"]) == (204, "http://app.example")
 
 
-def test_the_newest_connection_past_the_cap_is_refused(front: RunningFront, server: AsgiServer):
+def test_the_newest_connection_past_the_cap_is_refused(front: RunningFront, server: Server):
     front.take(FrontState(limits=FrontLimits(max_connections=3)))
     open_ones = [front.connect() for _ in range(3)]
     for raw in open_ones:

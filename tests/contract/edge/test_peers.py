@@ -10,7 +10,7 @@ import pytest
 
 from modelyard.edge import peers
 
-from .harness import AsgiServer, RunningFront
+from .harness import RunningFront, Server
 
 CLIENT = (
     "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); "
@@ -34,9 +34,9 @@ GET = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 @needs_namespaces
-def test_a_job_is_marked_and_others_are_not(front: RunningFront, server: AsgiServer):
-    assert "x-modelyard-front-job: 1" in ask_as(["unshare", "--user"], front, GET)
-    assert "x-modelyard-front-job" not in ask_as([], front, GET)
+def test_a_job_is_marked_and_others_are_not(front: RunningFront, server: Server):
+    assert "job: True" in ask_as(["unshare", "--user"], front, GET)
+    assert "job: False" in ask_as([], front, GET)
 
 
 SIGNED = (
@@ -47,40 +47,38 @@ SIGNED = (
 
 
 @needs_namespaces
-def test_a_signed_request_is_not_looked_up(front: RunningFront, server: AsgiServer):
+def test_a_signed_request_is_not_looked_up(front: RunningFront, server: Server):
     for signed in (
         GET.replace("Connection", f"{SIGNED}Connection"),
         GET.replace("GET /", "GET /?AWSAccessKeyId=AKIA&Signature=x&Expires=1"),
     ):
-        assert "x-modelyard-front-job" not in ask_as(["unshare", "--user"], front, signed)
+        assert "job: False" in ask_as(["unshare", "--user"], front, signed)
 
 
 @needs_namespaces
 @pytest.mark.parametrize("header", ["", "Authorization: x\r\n", "Authorization: AWS4-HMAC-SHA256 x\r\n"])
 @pytest.mark.parametrize("query", ["", "?Signature=x", "?X-Amz-Signature=x"])
-def test_what_only_looks_like_a_signature_hides_no_job(
-    front: RunningFront, server: AsgiServer, header: str, query: str
-):
+def test_what_only_looks_like_a_signature_hides_no_job(front: RunningFront, server: Server, header: str, query: str):
     request = GET.replace("GET /", f"GET /{query}").replace("Connection", f"{header}Connection")
-    assert "x-modelyard-front-job: 1" in ask_as(["unshare", "--user"], front, request)
+    assert "job: True" in ask_as(["unshare", "--user"], front, request)
 
 
 def test_whoever_cannot_be_looked_up_counts_as_a_job(
-    front: RunningFront, server: AsgiServer, monkeypatch: pytest.MonkeyPatch
+    front: RunningFront, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
     def broken(*_: object) -> list[bool]:
         raise RuntimeError("out of order")
 
     monkeypatch.setattr(front.front._peers, "are_from_jobs", broken)
     for _ in range(2):
-        assert "x-modelyard-front-job: 1" in ask_as([], front, GET)
+        assert "job: True" in ask_as([], front, GET)
 
 
-def test_the_answer_is_kept_for_the_connection(front: RunningFront, server: AsgiServer):
+def test_the_answer_is_kept_for_the_connection(front: RunningFront, server: Server):
     with front.connect() as raw:
         for _ in range(3):
             raw.send(GET.replace("Connection: close\r\n", "").encode())
-            assert b"x-modelyard-front-job" not in raw.read().body
+            assert b"job: False" in raw.read().body
         assert [client.from_job for client in front.front._clients] == [False]
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
-import uvicorn
 from botocore.config import Config
 
 from modelyard.base.clock import SystemClock
@@ -19,7 +16,9 @@ from modelyard.base.ids import RandomIds
 from modelyard.core.identity.model import Credential
 from modelyard.dialects.aws.protocol import AwsDispatcher, AwsService
 from modelyard.edge.claims import Lookup
-from modelyard.edge.http import Response, request_from, send_response
+from modelyard.edge.http import Request, Response
+
+from ..answering import answering
 
 KEY = Credential("AKIAEXAMPLE", "a secret", "AKIAEXAMPLE")
 ACCOUNT = "000000000000"
@@ -60,17 +59,8 @@ def opened(
             services, lookup, SystemClock(), RandomIds(), ACCOUNT, executor, body_limit, takes_rest
         )
 
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            request = request_from(scope, receive)
-            claimed = dispatcher.claims(request)
-            await send_response(await dispatcher.handle(request) if claimed else Response(404), send)
+        def handle(request: Request) -> Response | Awaitable[Response]:
+            return dispatcher.handle(request) if dispatcher.claims(request) else Response(404)
 
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            yield Door(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        finally:
-            server.should_exit = True
-            thread.join()
+        with answering(handle) as port:
+            yield Door(f"http://127.0.0.1:{port}")

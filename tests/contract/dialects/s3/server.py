@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import socket
-import threading
-import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 import boto3
-import uvicorn
 from botocore.config import Config
 
 from modelyard.base.clock import Clock, SystemClock
@@ -20,10 +16,11 @@ from modelyard.core.artifacts.service import ArtifactService
 from modelyard.core.artifacts.writing import DEFAULT_LIMITS, WriteLimits
 from modelyard.core.identity.model import Credential
 from modelyard.dialects.aws.s3.routes import S3Dialect
-from modelyard.edge.http import Receive, Scope, Send, request_from, send_response
 from modelyard.stores.objects.files import FileBlobStore
 from modelyard.stores.sql.artifacts import SqlCatalogue
 from modelyard.stores.sql.database import Database
+
+from ..answering import answering
 
 KEY = Credential("AKIATESTTESTTESTTEST", "secret+/key", "AKIATESTTESTTESTTEST")
 SESSION = Credential("ASIATESTTESTTESTTEST", "other", KEY.access_key, session_token="token/+=")
@@ -49,29 +46,15 @@ class S3Server:
         self.artifacts = ArtifactService(SqlCatalogue(self.database), self.blobs, clock, RandomIds(), limits)
         known = {each.access_key: each for each in (KEY, SESSION)}
         self.dialect = S3Dialect(self.artifacts, known.get, clock, ACCOUNT, "us-east-1")
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        config = uvicorn.Config(
-            self._app,
-            interface="asgi3",
-            proxy_headers=False,
-            log_level=logging.WARNING,
-            lifespan="off",
-            access_log=False,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.005)
+        self.port = self._open.enter_context(answering(self.dialect.handle))
+        self.url = f"http://127.0.0.1:{self.port}"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
+        self._open.close()
         self.database.close()
 
     def client(self, region: str = "us-east-1", key: Credential = KEY, **config: Any) -> Any:
@@ -88,6 +71,3 @@ class S3Server:
 
     def blob_files(self) -> list[Path]:
         return [path for path in (self.folder / "blobs").rglob("*") if path.is_file()]
-
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_response(await self.dialect.handle(request_from(scope, receive)), send)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +47,23 @@ class Ready:
     operation: Operation
     codec: Codec
     check: Check | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that may be made: who makes it, of what, with which input."""
+
+    route: Route
+    operation: Operation
+    codec: Codec
+    call: Call
+    call_input: dict[str, Any]
+
+    def answer(self, result: object) -> Response:
+        """What the operation gave, on the call's wire."""
+        assert result is None or isinstance(result, dict)
+        request_id = self.call.request_id
+        return self.route.wire.respond(self.codec.encode(result or {}, request_id), request_id)
 
 
 def speaks_query(service: AwsService) -> bool:
@@ -100,29 +117,65 @@ class AwsDispatcher:
             return self._takes_rest or signed_for in self._by_scope
         return self._takes_rest and request.raw_path == "/" and request.header("content-type").startswith(_FORM)
 
-    async def handle(self, request: Request) -> Response:
-        """The answer to a claimed request; whatever goes wrong in here is an AWS error too."""
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        """The answer to a claimed request, or what to await for it. Whatever goes wrong in here is an AWS error too."""
         request_id = self._new_request_id()
         route = self._route(request)
+        body = request.whole
+        if body is None:
+            return self._await_body(request, route, request_id)
         try:
-            body = await self._body(request)
-            signed = self._authenticate(request, body, route)
-            if route.wire.queryish:
-                body, operation_name = self._form(request, body)
-                route = Route(route.service, route.named, operation_name, route.wire)
-            ready = self._compiled(route, request_id)
-            call_input = self._input(ready, route, body)
-            result = await self._call(ready.operation, self._circumstances(route, signed, request_id), call_input)
-            return route.wire.respond(ready.codec.encode(result or {}, request_id), request_id)
-        except AwsError as error:
-            return route.wire.refuse(error, request, request_id)
-        except ModelyardError as error:
-            mapped = route.service.errors(error) if route.service else None
-            return route.wire.refuse(mapped or self._fault(error, route, request_id), request, request_id)
+            asked = self._asked(request, route, body, request_id)
+            if asked.operation.how == "inline":
+                return asked.answer(asked.operation.function(asked.call, asked.call_input))
+        except Exception as error:  # noqa: BLE001 - the door's edge: a client gets an answer, the log the traceback
+            return self._refusal(error, request, route, request_id)
+        return self._await_operation(asked, request, request_id)
+
+    async def _await_body(self, request: Request, route: Route, request_id: str) -> Response:
+        try:
+            body = await request.body(self._body_limit)
+            asked = self._asked(request, route, body, request_id)
         except ClientGone:
             raise
-        except Exception as error:  # noqa: BLE001 - the door's edge: a client gets an answer, the log the traceback
-            return route.wire.refuse(self._fault(error, route, request_id), request, request_id)
+        except Exception as error:  # noqa: BLE001 - as in handle
+            return self._refusal(error, request, route, request_id)
+        return await self._await_operation(asked, request, request_id)
+
+    async def _await_operation(self, asked: Asked, request: Request, request_id: str) -> Response:
+        function: Callable[..., Any] = asked.operation.function
+        try:
+            if asked.operation.how == "inline":
+                return asked.answer(function(asked.call, asked.call_input))
+            if asked.operation.how == "async":
+                return asked.answer(await function(asked.call, asked.call_input))
+            loop = asyncio.get_running_loop()
+            return asked.answer(await loop.run_in_executor(self._executor, function, asked.call, asked.call_input))
+        except Exception as error:  # noqa: BLE001 - as in handle
+            return self._refusal(error, request, asked.route, request_id)
+
+    def _asked(self, request: Request, route: Route, body: bytes, request_id: str) -> Asked:
+        """A request authenticated, decoded and checked. Raises AwsError."""
+        if len(body) > self._body_limit:
+            raise BodyTooLarge(self._body_limit)
+        signed = self._authenticate(request, body, route)
+        if route.wire.queryish:
+            body, operation_name = self._form(request, body)
+            route = Route(route.service, route.named, operation_name, route.wire)
+        ready = self._compiled(route, request_id)
+        call_input = self._input(ready, route, body)
+        return Asked(route, ready.operation, ready.codec, self._circumstances(route, signed, request_id), call_input)
+
+    def _refusal(self, error: Exception, request: Request, route: Route, request_id: str) -> Response:
+        """Any error as the service says it; one that nobody foresaw is logged."""
+        if isinstance(error, BodyTooLarge):
+            message = f"The request's body is longer than {error.limit} bytes"
+            error = AwsError("RequestEntityTooLargeException", message, 413)
+        if isinstance(error, ModelyardError) and route.service is not None:
+            error = route.service.errors(error) or error
+        if not isinstance(error, AwsError):
+            error = self._fault(error, route, request_id)
+        return route.wire.refuse(error, request, request_id)
 
     def _route(self, request: Request) -> Route:
         target = request.header("x-amz-target")
@@ -139,13 +192,6 @@ class AwsDispatcher:
             return Route(None, named, f"{request.method} {request.raw_path}", self._json["1.1"])
         namespace = service.model.metadata.get("xmlNamespace", "") if service else ""
         return Route(service, named, "", self._query.setdefault(namespace, QueryWire(namespace)))
-
-    async def _body(self, request: Request) -> bytes:
-        try:
-            return await request.body(self._body_limit)
-        except BodyTooLarge as error:
-            message = f"The request's body is longer than {error.limit} bytes"
-            raise AwsError("RequestEntityTooLargeException", message, 413) from error
 
     def _authenticate(self, request: Request, body: bytes, route: Route) -> Verified:
         queryish = route.wire.queryish
@@ -195,17 +241,6 @@ class AwsDispatcher:
         assert route.service is not None
         region = signed.claim.region
         return Call(route.service.name, route.operation, region, self._account, signed.credential, request_id)
-
-    async def _call(self, operation: Operation, call: Call, call_input: dict[str, Any]) -> dict[str, Any] | None:
-        function: Callable[..., Any] = operation.function
-        if operation.how == "inline":
-            answer = function(call, call_input)
-        elif operation.how == "async":
-            answer = await function(call, call_input)
-        else:
-            answer = await asyncio.get_running_loop().run_in_executor(self._executor, function, call, call_input)
-        assert answer is None or isinstance(answer, dict)
-        return answer
 
     def _new_request_id(self) -> str:
         """Like a uuid, unique to this process's life; its end counts up, which costs less than randomness."""
