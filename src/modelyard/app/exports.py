@@ -1,12 +1,15 @@
 """``modelyard env``: what a shell must export so that AWS's clients and SDKs speak to this server.
 
-The SDK configuration file follows
-https://sagemaker.readthedocs.io/en/stable/overview.html#configuring-and-using-defaults-with-the-sagemaker-python-sdk.
+Owns the lines and the files that they name, in the data directory's ``clients`` folder. The SDK configuration file
+follows https://sagemaker.readthedocs.io/en/stable/overview.html#configuring-and-using-defaults-with-the-sagemaker-python-sdk,
+the other https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
+from pathlib import Path
 from typing import Any
 
 from modelyard.app.house import ensure_default_key
@@ -15,6 +18,15 @@ from modelyard.app.layout import Layout
 from modelyard.app.settings import Settings
 from modelyard.base.disk import RealDisk, is_locked, write_durably
 from modelyard.base.errors import Unavailable
+
+REDIRECT = Path(__file__).with_name("redirect")
+"""The folder whose sitecustomize sends here what the SDKs send to AWS whatever the variables say."""
+
+REMOTE_IMAGE = "modelyard/script:1"
+"""The image of functions that ``@remote`` sends, for which the SDK has no default on Python 3.11 and newer."""
+
+_STALE = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+"""What a shell may hold of another account, and what would go before the lines below or make them wrong."""
 
 
 def client_variables(settings: Settings, url: str) -> dict[str, str]:
@@ -30,13 +42,22 @@ def client_variables(settings: Settings, url: str) -> dict[str, str]:
 
 
 def shell_exports(given: dict[str, Any]) -> str:
-    """Lines for ``eval``; writes the SDK configuration file that the last one names."""
+    """Lines for ``eval``; writes the files that they name."""
     settings = Settings(**given)
-    variables = client_variables(settings, _url(settings))
-    config = Layout(settings.data_dir).root / "sagemaker-sdk.yaml"
-    write_durably(RealDisk(), config, _sdk_config(settings).encode(), mode=0o644)
-    variables["SAGEMAKER_USER_CONFIG_OVERRIDE"] = str(config)
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+    url = _url(settings)
+    variables = client_variables(settings, url)
+    folder = Layout(settings.data_dir).clients
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for variable, name, text in (
+        ("AWS_CONFIG_FILE", "aws-config", _aws_config(settings, url)),
+        ("SAGEMAKER_USER_CONFIG_OVERRIDE", "sagemaker-sdk.yaml", _sdk_config(settings)),
+    ):
+        write_durably(RealDisk(), folder / name, text.encode(), mode=0o644)
+        variables[variable] = str(folder / name)
+    variables["SAGEMAKER_INTERNAL_IMAGE_URI"] = REMOTE_IMAGE
+    variables["PYTHONPATH"] = _python_path(os.environ.get("PYTHONPATH", ""))
+    unset = " ".join([*_STALE, *sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_"))])
+    return "\n".join([f"unset {unset}", *(f"export {name}={shlex.quote(value)}" for name, value in variables.items())])
 
 
 def _url(settings: Settings) -> str:
@@ -51,10 +72,24 @@ def _url(settings: Settings) -> str:
     return server_url(settings)
 
 
+def _python_path(before: str) -> str:
+    """``before`` with our folder in front, once."""
+    kept = [entry for entry in before.split(os.pathsep) if entry not in ("", str(REDIRECT))]
+    return os.pathsep.join([str(REDIRECT), *kept])
+
+
+def _aws_config(settings: Settings, url: str) -> str:
+    return f"""# Written by `modelyard env` for processes that lose its variables.
+[default]
+region = {settings.region}
+endpoint_url = {url}
+"""
+
+
 def _sdk_config(settings: Settings) -> str:
     role = f"arn:aws:iam::{settings.account_id}:role/{settings.default_role}"
     bucket = f"sagemaker-{settings.region}-{settings.account_id}"
-    return f"""# Written by `modelyard env` for the SageMaker Python SDK.
+    return f"""# Written by `modelyard env` for the SageMaker Python SDK, versions 2 and 3.
 SchemaVersion: "1.0"
 SageMaker:
   PythonSDK:

@@ -44,6 +44,10 @@ class Layout:
         return self.root / "envs"
 
     @property
+    def clients(self) -> Path:
+        return self.root / "clients"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 
