@@ -1,4 +1,7 @@
-"""``python -m modelyard``: the same as the ``modelyard`` command."""
+"""``python -m modelyard``: the same as the ``modelyard`` command.
+
+Owns nothing: cli/main.py has the commands.
+"""
 
 from modelyard.cli.main import app
 

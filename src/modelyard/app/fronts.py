@@ -1,4 +1,8 @@
-"""The server's hold on its front: started or adopted, kept alive, told who answers and which keys sign."""
+"""The server's hold on its front: started or adopted, kept alive, told who answers and which keys sign.
+
+Owns when that happens and what of the settings the front goes by. Refuses to know what a front does with it: edge
+does.
+"""
 
 from __future__ import annotations
 

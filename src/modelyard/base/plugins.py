@@ -124,7 +124,7 @@ def _load(plugin: Plugin, kind: type[T], attribute: str, leaf: str, needed: bool
     raises."""
     module = f"{plugin.module}.{leaf}" if leaf else plugin.module
     try:
-        if not needed and not _is_there(module):
+        if not needed and not _is_there(plugin, leaf):
             return None
         value = getattr(import_module(module), attribute, None)
     except Exception as error:
@@ -138,8 +138,9 @@ def _load(plugin: Plugin, kind: type[T], attribute: str, leaf: str, needed: bool
     return value
 
 
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
+def _is_there(plugin: Plugin, leaf: str) -> bool:
+    """Whether the plug-in has that submodule; no module is imported to find out that it is no package."""
+    spec = find_spec(plugin.module)
+    if spec is None or not leaf:
+        return spec is not None
+    return spec.submodule_search_locations is not None and find_spec(f"{plugin.module}.{leaf}") is not None

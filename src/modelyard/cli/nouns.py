@@ -1,4 +1,8 @@
-"""The core's nouns at the terminal: ``modelyard jobs|models|endpoints list|get|stop|delete`` and ``logs``."""
+"""The core's nouns at the terminal: ``modelyard jobs|models|endpoints list|get|stop|delete`` and ``logs``.
+
+Owns their options and the words for what a noun cannot do. Refuses to know the core: each command calls one function
+of app/terminal.py.
+"""
 
 from __future__ import annotations
 

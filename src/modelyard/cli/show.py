@@ -1,4 +1,7 @@
-"""How the terminal shows things: rich tables for people, JSON for scripts."""
+"""How the terminal shows things: rich tables for people, JSON for scripts.
+
+Owns the look of a value, a time, a finding and a followed log. Refuses to know what is shown.
+"""
 
 from __future__ import annotations
 

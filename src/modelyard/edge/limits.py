@@ -1,4 +1,7 @@
-"""What the front allows before it refuses, each with the default of the settings."""
+"""What the front allows before it refuses, each with the default of the settings.
+
+Owns the value alone: the server pushes it, each part of the front acts on its own limits.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """Signature Version 4: whether a request was signed by who it says, whole and lately.
 
 Follows https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html and, for chunked bodies,
-https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html. Pure functions: keys are looked up by a
-callable, the time is handed in. S3 neither normalises nor encodes the path a second time; other services do both.
-Headers come
-decoded as latin-1 with names in lower case, repeated ones joined by commas. Refuses to know wires and who may do what.
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html. S3 neither normalises nor encodes the path a
+second time. Pure functions: keys are looked up by a callable, the time is handed in. Headers come decoded as latin-1,
+names in lower case, repeated ones joined by commas. Refuses to know wires and who may do what.
 """
 
 from __future__ import annotations

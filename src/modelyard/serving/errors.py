@@ -1,4 +1,7 @@
-"""How a prediction fails: a status and a message, as the published serving toolkits answer them."""
+"""How a prediction fails: a status and a message, as the published serving toolkits answer them.
+
+Follows https://github.com/aws/sagemaker-inference-toolkit (errors.py). Refuses to know any dialect's error form.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Frames between the front and an endpoint worker over a Unix stream socket.
+"""Frames between the front and an endpoint worker over a Unix stream socket, many requests to a frame.
 
-A frame is ``count`` and for each item ``code, meta length, payload length`` (unsigned 32-bit, little endian), then
-for each item its meta (a JSON object of strings, or nothing) and its payload. In a request ``code`` is 0, in an
-answer it is the status. A worker answers each frame with one frame of as many items in the same order; the front
-sends the next frame on a connection when the last one was answered, with all requests that gathered meanwhile.
+A frame is ``count`` and for each item ``code, meta length, payload length`` (unsigned 32-bit, little endian), then for
+each item its meta (a JSON object of strings, or nothing) and its payload; ``code`` is 0 in a request, in an answer the
+status. A frame is answered by one of as many items in the same order; the next is sent when the last was answered.
 Owns these bytes and the worker's blocking loop. Refuses to know what a payload means.
 """
 

@@ -1,4 +1,7 @@
-"""The contract of ``core.artifacts.ports.Catalogue``, to be subclassed for each implementation."""
+"""The contract of ``core.artifacts.ports.Catalogue``, to be subclassed for each implementation.
+
+Owns what the port's prose promises, case by case. Refuses to know how rows are kept.
+"""
 
 from __future__ import annotations
 

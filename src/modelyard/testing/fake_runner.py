@@ -1,17 +1,7 @@
 """A runner without processes: attempts live and die by script and by an injected clock.
 
-Keeps the contract of ``core.jobs.ports.Runner`` and, beside it, the book that laws are checked against: which
-user code began when, and whether two attempts of one job were ever alive at once.
-
->>> from modelyard.base.clock import SteppedClock
->>> clock = SteppedClock(100.0)
->>> runner = FakeRunner(clock, lambda attempt: Script(runs_for=5, exit_code=3))
->>> runner.start(Attempt("a", "job", 1, Path("/tmp"), ("algo-1",), (), {}))
->>> runner.observe(Path("/tmp")).state
-'running'
->>> clock.step(5)
->>> runner.observe(Path("/tmp")).exit_code
-3
+Keeps the contract of ``core.jobs.ports.Runner`` and, beside it, the book that laws are checked against: which user
+code began when, and whether two attempts of one job were ever alive at once.
 """
 
 from __future__ import annotations
@@ -57,7 +47,18 @@ class Life:
 @dataclass(slots=True)
 class FakeRunner:
     """Thread-safe. ``script`` says what each attempt will do. ``begun`` counts starts of user code by attempt id,
-    ``doubles`` names what broke the law of one live attempt a job."""
+    ``doubles`` names what broke the law of one live attempt a job.
+
+    >>> from modelyard.base.clock import SteppedClock
+    >>> clock = SteppedClock(100.0)
+    >>> runner = FakeRunner(clock, lambda attempt: Script(runs_for=5, exit_code=3))
+    >>> runner.start(Attempt("a", "job", 1, Path("/tmp"), ("algo-1",), (), {}))
+    >>> runner.observe(Path("/tmp")).state
+    'running'
+    >>> clock.step(5)
+    >>> runner.observe(Path("/tmp")).exit_code
+    3
+    """
 
     clock: Clock
     script: Callable[[Attempt], Script] = lambda attempt: Script()

@@ -1,4 +1,7 @@
-"""The contract of core.identity.roles.RoleTable as tests: subclass, give the fixture ``table``, run."""
+"""The contract of ``core.identity.roles.RoleTable``, to be subclassed for each implementation.
+
+Owns what the port's prose promises, case by case. Refuses to know how rows are kept.
+"""
 
 from __future__ import annotations
 

@@ -1,15 +1,7 @@
 """What artifacts need from outside: a place for bytes and a catalogue of what they are.
 
-BlobStore. Owns bytes under ids that the service chose, never their meaning. Thread-safe; one writer is used
-by one thread at a time. ``create`` raises OutOfSpace before anything is written when ``expected`` bytes
-(None: unknown) would not leave the reserve free; ``write`` raises it when the disk fills up meanwhile. When
-``commit`` returns, the bytes survive a power cut under their id; before, nothing is there under it. A crash in
-between leaves something that ``ids`` names and ``remove`` removes. ``open`` raises NotFound; an open reader goes on
-reading after ``remove``. ``remove`` of an unknown id does nothing.
-
-Catalogue. Owns rows, never bytes beyond what small objects carry in their row. Thread-safe. Each writing call is one
-transaction, on disk when it returns, and all of it or nothing. Those that end the need for blobs return the ids that
-no row names any longer: the caller removes them, and a crash before that leaves only unreferenced blobs.
+Owns the two ports, each with its contract in prose. Refuses to know what implements them: testing/ has a kit for
+each.
 """
 
 from __future__ import annotations
@@ -43,7 +35,15 @@ class BlobReader(Protocol):
 
 
 class BlobStore(Protocol):
-    """Where bytes lie; the contract is this module's prose."""
+    """Where bytes lie.
+
+    Owns bytes under ids that the service chose, never their meaning. Thread-safe; one writer is used by one thread at a
+    time. ``create`` raises OutOfSpace before anything is written when ``expected`` bytes (None: unknown) would not
+    leave the reserve free; ``write`` raises it when the disk fills up meanwhile. When ``commit`` returns, the bytes
+    survive a power cut under their id; before, nothing is there under it. A crash in between leaves something that
+    ``ids`` names and ``remove`` removes. ``open`` raises NotFound; an open reader goes on reading after ``remove``.
+    ``remove`` of an unknown id does nothing.
+    """
 
     def check_space(self, wanted: int) -> None:
         """Raises OutOfSpace when ``wanted`` more bytes, of blobs or of rows beside them, would use up the reserve."""
@@ -68,7 +68,11 @@ class Copied:
 
 
 class Catalogue(Protocol):
-    """Where buckets, objects and uploads are remembered; the contract is this module's prose.
+    """Where buckets, objects and uploads are remembered.
+
+    Owns rows, never bytes beyond what small objects carry in their row. Thread-safe. Each writing call is one
+    transaction, on disk when it returns, and all of it or nothing. Those that end the need for blobs return the ids
+    that no row names any longer: the caller removes them, and a crash before that leaves only unreferenced blobs.
 
     Every call that takes a bucket raises NotFound for an unknown one, ``remove_bucket`` BucketNotEmpty, ``add_bucket``
     AlreadyExists; ``put`` and ``remove`` PreconditionFailed when their condition does not hold.

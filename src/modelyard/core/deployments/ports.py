@@ -1,26 +1,7 @@
-"""What deployments need from outside: a place for workers, a front that routes, a codec of predictions.
+"""What deployments need from outside: tables, a place for workers, a front that routes, codecs of predictions.
 
-DeploymentTable. Owns rows, never decisions. Thread-safe. Every writing call is one transaction that is on
-disk when it returns. ``write`` changes an endpoint read at some revision together with its workers: it
-raises Stale, writing nothing, when the row has moved on, and LeaseLost when the lease is not its holder's
-or has expired by the table's own clock. A write without a lease is a user's: only the revision guards it.
-
-Models. What deployments ask of the models noun.
-
-WorkerPool. Owns processes. Thread-safe; ``start`` is idempotent by folder and returns when the worker's
-supervisor is launched; ``observe`` only reads; a folder that is missing is ``absent``. A worker outlives a
-killed server and is found again by its folder; ``stop`` returns at once: the worker answers what it holds
-(SIGTERM), and is killed after ``grace`` seconds. Asked of a worker that never started, ``stop`` seals it: a
-later ``start`` runs nothing and ``observe`` says ``dead``. ``start`` and ``stop`` raise FileNotFoundError
-for a folder that is gone and never make it anew. All lines of the log are in its file before ``observe``
-says ``dead``. ``remove`` deletes the folder of a dead worker and may be called again.
-
-Routes. The front's table of who answers: every endpoint there is, those that cannot answer with no
-variants. ``publish`` returns when the front has taken the table (or when there is no front: the next one
-gets it before it serves); after it no request reaches a worker that the table does not name.
-
-InvocationCodec. A dialect's predictions as pure functions: no I/O, no state. The front calls it for every
-prediction, so it must not import a framework or botocore.
+Owns the ports, each with its contract in prose, and the values that pass through them. Refuses to know what
+implements them; runners.py says how a place for workers is plugged in.
 """
 
 from __future__ import annotations
@@ -52,7 +33,13 @@ class Lease:
 
 
 class DeploymentTable(Protocol):
-    """Where configurations, endpoints and workers are kept; the contract is this module's prose."""
+    """Where configurations, endpoints and workers are kept.
+
+    Owns rows, never decisions. Thread-safe. Every writing call is one transaction that is on disk when it returns.
+    ``write`` changes an endpoint read at some revision together with its workers: it raises Stale, writing nothing,
+    when the row has moved on, and LeaseLost when the lease is not its holder's or has expired by the table's own clock.
+    A write without a lease is a user's: only the revision guards it.
+    """
 
     def add_config(self, config: EndpointConfig, tags: Mapping[str, str]) -> None:
         """Store it with its tags. Raises AlreadyExists for a name that is taken, letter case ignored."""
@@ -99,7 +86,7 @@ class DeploymentTable(Protocol):
 
 
 class Models(Protocol):
-    """``get`` raises NotFound."""
+    """What deployments ask of the models noun. ``get`` raises NotFound."""
 
     def get(self, id_or_name: str) -> Model: ...
 
@@ -139,7 +126,16 @@ class WorkerObservation:
 
 
 class WorkerPool(Protocol):
-    """Where endpoint processes run; the contract is this module's prose."""
+    """Where endpoint processes run.
+
+    Owns processes. Thread-safe; ``start`` is idempotent by folder and returns when the worker's supervisor is launched;
+    ``observe`` only reads; a folder that is missing is ``absent``. A worker outlives a killed server and is found again
+    by its folder; ``stop`` returns at once: the worker answers what it holds (SIGTERM), and is killed after ``grace``
+    seconds. Asked of a worker that never started, ``stop`` seals it: a later ``start`` runs nothing and ``observe``
+    says ``dead``. ``start`` and ``stop`` raise FileNotFoundError for a folder that is gone and never make it anew. All
+    lines of the log are in its file before ``observe`` says ``dead``. ``remove`` deletes the folder of a dead worker
+    and may be called again.
+    """
 
     def start(self, worker: WorkerSpec) -> None: ...
 
@@ -169,7 +165,12 @@ class Route:
 
 
 class Routes(Protocol):
-    """The front's table; the contract is this module's prose."""
+    """The front's table of who answers.
+
+    It holds every endpoint there is, those that cannot answer with no variants. ``publish``
+    returns when the front has taken the table (or when there is no front: the next one gets it before it serves); after
+    it no request reaches a worker that the table does not name.
+    """
 
     def publish(self, routes: Sequence[Route]) -> None: ...
 
@@ -225,7 +226,10 @@ class WireAnswer:
 
 
 class InvocationCodec(Protocol):
-    """A dialect's predictions; the contract is this module's prose."""
+    """A dialect's predictions as pure functions: no I/O, no state.
+
+    The front calls it for every prediction, so it must not import a framework or botocore.
+    """
 
     def match(self, head: InvocationHead) -> Invocation | Refusal | None: ...
 

@@ -1,9 +1,6 @@
 """What identity needs from outside: a table of keys and a cipher for the secrets in it.
 
-KeyTable. Owns rows. Thread-safe. ``add`` and ``remove`` are on disk when they return; ``add`` raises
-AlreadyExists for a taken id. Secrets reach it already encrypted or hashed.
-
-Cipher. Pure; ``open`` raises ValueError for bytes that ``seal`` did not make with the same key.
+Owns the two ports, each with its contract in prose. Refuses to know SQL and cryptography.
 """
 
 from __future__ import annotations
@@ -29,7 +26,11 @@ class KeyRow:
 
 
 class KeyTable(Protocol):
-    """Where keys are kept; the contract is this module's prose."""
+    """Where keys are kept.
+
+    Owns rows. Thread-safe. ``add`` and ``remove`` are on disk when they return; ``add`` raises AlreadyExists for a
+    taken id. Secrets reach it already encrypted or hashed.
+    """
 
     def add(self, row: KeyRow) -> None: ...
 
@@ -47,7 +48,10 @@ class KeyTable(Protocol):
 
 
 class Cipher(Protocol):
-    """Encryption of secrets at rest; the contract is this module's prose."""
+    """Encryption of secrets at rest.
+
+    Pure; ``open`` raises ValueError for bytes that ``seal`` did not make with the same key.
+    """
 
     def seal(self, secret: bytes) -> bytes: ...
 

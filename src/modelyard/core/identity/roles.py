@@ -2,10 +2,6 @@
 
 Owns the rule that a client which was written for an account with roles of its own works unchanged: every name
 answers as a role that SageMaker may assume, until somebody deletes it. The default role cannot be deleted.
-
-RoleTable. Owns rows. Thread-safe. ``get`` also answers a deleted role, which stays marked so that it does not
-come back by itself. ``add`` takes the place of a deleted role and raises AlreadyExists for a living one;
-``bury`` marks a role, known to the table or not. Both are on disk when they return.
 """
 
 from __future__ import annotations
@@ -44,7 +40,12 @@ class Role:
 
 
 class RoleTable(Protocol):
-    """Where roles are kept; the contract is this module's prose."""
+    """Where roles are kept.
+
+    Owns rows. Thread-safe. ``get`` also answers a deleted role, which stays marked so that it does not come back by
+    itself. ``add`` takes the place of a deleted role and raises AlreadyExists for a living one; ``bury`` marks a role,
+    known to the table or not. Both are on disk when they return.
+    """
 
     def get(self, name: str) -> Role | None: ...
 

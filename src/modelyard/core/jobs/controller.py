@@ -3,9 +3,6 @@
 Owns leases, admission, writing and freeing; the moves are in moves.py. What several jobs need written at the same
 time is written together: one flush of the disk for all of them. Owns no truth: everything it remembers may be
 lost at any point, and any number of controllers may work on one table. Refuses to know SQL and processes.
-
-What makes an attempt run once: its record is written before it may start, at most one is active, and it is
-over only when the runner says so for good; one that never started is sealed first (ports.py).
 """
 
 from __future__ import annotations
@@ -44,7 +41,10 @@ class Pace:
 
 
 class JobController:
-    """For one thread: call ``step`` again and again. ``executor`` runs the long work, with as many threads as
+    """What makes an attempt run once: its record is written before it may start, at most one is active, and it is over
+    only when the runner says so for good; one that never started is sealed first (ports.py).
+
+    For one thread: call ``step`` again and again. ``executor`` runs the long work, with as many threads as
     jobs may be staged or collected at once. ``on_error`` gets what no one foresaw; the job rests and is tried
     again."""
 

@@ -1,4 +1,7 @@
-"""What a controller remembers of a job whose lease it holds. All of it may be lost: the next holder finds out."""
+"""What a controller remembers of a job whose lease it holds.
+
+Owns no truth: all of it may be lost at any point, and the next holder finds it out again.
+"""
 
 from __future__ import annotations
 

@@ -131,9 +131,8 @@ class Metric:
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job as stored. ``name`` is its SageMaker name, unique within its ``kind`` (kinds/), ``door`` who made it.
-    ``modified`` grows with every change,
-    so that two reads with the same value saw the same job. A deadline ends a job as ``stopped`` in the phase
-    MAX_RUNTIME_EXCEEDED or MAX_WAIT_TIME_EXCEEDED, with what it had made until then."""
+    ``modified`` grows with every change, so that two reads with the same value saw the same job. A deadline ends a job
+    as ``stopped`` in the phase MAX_RUNTIME_EXCEEDED or MAX_WAIT_TIME_EXCEEDED, with what it had made until then."""
 
     id: str
     name: str

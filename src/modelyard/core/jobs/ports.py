@@ -1,21 +1,7 @@
-"""What the jobs noun needs from outside: a place that runs attempts and a table that remembers jobs.
+"""What the jobs noun needs from outside: a place that runs attempts, what fills and reads them out, environments.
 
-Runner. Owns processes, never the job's truth. Thread-safe. ``start`` is idempotent by attempt: however
-often and from however many controllers it is called, the user's code starts at most once; it returns when
-the supervisor is launched, and a crash right after leaves either nothing or a supervisor that carries on.
-The attempt's folder exists before ``start``, ``seal`` and ``stop``: when it is gone, so is the job; they raise
-FileNotFoundError and never make it anew. ``observe`` only reads and never blocks; a missing folder is
-``absent``. ``seal`` forbids the start of an attempt that never started and leaves every other alone: after it
-``observe`` says either ``exited`` (reason ``stopped``, ``started`` None) and a ``start`` that comes later, from
-whomever, runs nothing; or whatever it says of one that had started. The two cannot both happen (O_EXCL decides).
-``stop`` asks (SIGTERM, ``grace`` seconds, SIGKILL) and returns at once; an attempt that never started is sealed.
-An attempt that has ``exited`` never changes again;
-``lost`` means its supervisor died without a record and nothing of it is alive, and is final too. All lines of
-the log are in its file before ``observe`` says ``exited``. ``remove`` frees what an ended attempt holds on
-disk, keeps its log and its records, and may be called again, also for a folder that is gone; it raises Conflict
-while the attempt runs.
-
-The table of jobs is a port of its own: table.py.
+Owns the ports, each with its contract in prose, and the layout of an attempt's folder. Refuses to know what implements
+them. The table of jobs is a port of its own: table.py.
 """
 
 from __future__ import annotations
@@ -83,7 +69,22 @@ class Observation:
 
 
 class Runner(Protocol):
-    """Where attempts run; the contract is this module's prose."""
+    """Where attempts run.
+
+    Owns processes, never the job's truth. Thread-safe. ``start`` is idempotent by attempt: however often and from
+    however many controllers it is called, the user's code starts at most once; it returns when the supervisor is
+    launched, and a crash right after leaves either nothing or a supervisor that carries on. The attempt's folder exists
+    before ``start``, ``seal`` and ``stop``: when it is gone, so is the job; they raise FileNotFoundError and never make
+    it anew. ``observe`` only reads and never blocks; a missing folder is ``absent``. ``seal`` forbids the start of an
+    attempt that never started and leaves every other alone: after it ``observe`` says either ``exited`` (reason
+    ``stopped``, ``started`` None) and a ``start`` that comes later, from whomever, runs nothing; or whatever it says of
+    one that had started. The two cannot both happen (O_EXCL decides). ``stop`` asks (SIGTERM, ``grace`` seconds,
+    SIGKILL) and returns at once; an attempt that never started is sealed. An attempt that has ``exited`` never changes
+    again; ``lost`` means its supervisor died without a record and nothing of it is alive, and is final too. All lines
+    of the log are in its file before ``observe`` says ``exited``. ``remove`` frees what an ended attempt holds on disk,
+    keeps its log and its records, and may be called again, also for a folder that is gone; it raises Conflict while the
+    attempt runs.
+    """
 
     def start(self, attempt: Attempt) -> None: ...
 

@@ -1,21 +1,6 @@
-"""The port of the table that remembers jobs.
+"""The port of the table that remembers jobs, and what is read from it and written to it.
 
-JobTable. Owns rows, never decisions. Thread-safe, and safe for several processes on one table. Each writing
-call is one transaction: on disk when it returns, nothing written when it raises, and no crash leaves half.
-``now`` is the table's own clock (the database's where several machines share one).
-
-Leases. Who moves a job holds its lease. ``claim`` and ``admit`` hand one out for a job whose lease nobody
-holds or whose lease has expired, each with a token greater than any before it for that job: the fence.
-``advance`` moves many jobs in one transaction, each by itself: one whose token is not the row's current one or has
-expired is answered LeaseLost and nothing is written of it, while the others move.
-``renew`` extends the leases whose token is still current (an expired one too: nobody took the job) and
-answers which those are. A job that becomes terminal is let go by the same write. ``release`` lets go early.
-
-Stops. ``request_stop`` is the one move that needs no lease: it takes a job that has not ended to ``stopping``.
-A holder whose change was decided before that is answered Superseded and decides anew.
-
-Attempts. ``advance`` may begin one or end the one that is active. A job has at most one active attempt; a
-second is refused by the table itself (AttemptActive).
+Owns the contract: leases, stops, attempts. Refuses to know SQL and what a move means.
 """
 
 from __future__ import annotations
@@ -122,7 +107,25 @@ Choose = Callable[[Sequence[Demand], Sequence[Demand]], Collection[str]]
 
 
 class JobTable(Protocol):
-    """Where jobs are kept; the contract is this module's prose."""
+    """Where jobs are kept.
+
+    Owns rows, never decisions. Thread-safe, and safe for several processes on one table. Each writing call is one
+    transaction: on disk when it returns, nothing written when it raises, and no crash leaves half. ``now`` is the
+    table's own clock (the database's where several machines share one).
+
+    Leases. Who moves a job holds its lease. ``claim`` and ``admit`` hand one out for a job whose lease nobody holds or
+    whose lease has expired, each with a token greater than any before it for that job: the fence. ``advance`` moves
+    many jobs in one transaction, each by itself: one whose token is not the row's current one or has expired is
+    answered LeaseLost and nothing is written of it, while the others move. ``renew`` extends the leases whose token is
+    still current (an expired one too: nobody took the job) and answers which those are. A job that becomes terminal is
+    let go by the same write. ``release`` lets go early.
+
+    Stops. ``request_stop`` is the one move that needs no lease: it takes a job that has not ended to ``stopping``. A
+    holder whose change was decided before that is answered Superseded and decides anew.
+
+    Attempts. ``advance`` may begin one or end the one that is active. A job has at most one active attempt; a second is
+    refused by the table itself (AttemptActive).
+    """
 
     def now(self) -> float: ...
 

@@ -16,7 +16,7 @@ from modelyard.core.notebooks.model import LifecycleConfig, Notebook, NotebookQu
 
 
 class NotebookTable(Protocol):
-    """Where notebook instances are kept; the contract is this module's prose."""
+    """Where notebook instances are kept, by the contract above."""
 
     def add(self, notebook: Notebook, tags: Mapping[str, str]) -> None: ...
 
@@ -30,7 +30,7 @@ class NotebookTable(Protocol):
 
 
 class LifecycleConfigTable(Protocol):
-    """Where lifecycle configurations are kept; the contract is this module's prose."""
+    """Where lifecycle configurations are kept, by the contract above."""
 
     def add(self, config: LifecycleConfig, tags: Mapping[str, str]) -> None: ...
 

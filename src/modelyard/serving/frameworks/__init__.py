@@ -1,4 +1,7 @@
-"""What serves where the user's program leaves a hook out: one module a framework, chosen by the image's name."""
+"""What serves where the user's program leaves a hook out: one module a framework, chosen by the image's name.
+
+Owns the choice. Refuses to know how a framework opens a model or reads a body.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Models in SQL: the port ``core.models.ports.ModelTable``."""
+"""Models in SQL: the port ``core.models.ports.ModelTable``.
+
+Owns its statements and the form of a row. Refuses to know names' rules and who may delete.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""IAM: roles as clients make and read them; no rights hang on them."""
+"""IAM: roles as clients make and read them.
+
+Owns no rights: none hang on a role here.
+"""
 
 from modelyard.dialects.aws.iam.operations import iam_service
 

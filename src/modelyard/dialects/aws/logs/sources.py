@@ -1,8 +1,6 @@
 """Where logs come from: the groups of jobs and those of endpoints, as CloudWatch names them.
 
-LogSource. Only reads; thread-safe. A group that ``has`` answers for exists, with streams or without. Lines of a
-stream never change and come in order of time; ``read`` pages as ``core.jobs.logs.read_page`` does. ``streams``
-and ``read`` raise NotFound, for a stream too.
+Owns the names of groups and streams. Refuses to know the operations on them.
 """
 
 from __future__ import annotations
@@ -34,7 +32,12 @@ class LogGroup:
 
 
 class LogSource(Protocol):
-    """A family of log groups; the contract is this module's prose."""
+    """A family of log groups.
+
+    Only reads; thread-safe. A group that ``has`` answers for exists, with streams or without. Lines of a stream never
+    change and come in order of time; ``read`` pages as ``core.jobs.logs.read_page`` does. ``streams`` and ``read``
+    raise NotFound, for a stream too.
+    """
 
     def has(self, group: str) -> bool: ...
 

@@ -1,7 +1,6 @@
 """Where metrics come from: what training jobs print, as CloudWatch names it.
 
-MetricSource. Only reads; thread-safe. ``points`` answers a metric's points, oldest first, nothing for a metric
-that does not exist.
+Owns namespaces and dimensions. Refuses to know periods and statistics.
 """
 
 from __future__ import annotations
@@ -17,7 +16,11 @@ TRAINING_JOBS = "/aws/sagemaker/TrainingJobs"
 
 
 class MetricSource(Protocol):
-    """A family of metrics; the contract is this module's prose."""
+    """A family of metrics.
+
+    Only reads; thread-safe. ``points`` answers a metric's points, oldest first, nothing for a metric that does not
+    exist.
+    """
 
     def points(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> Sequence[Metric]: ...
 

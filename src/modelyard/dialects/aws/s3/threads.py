@@ -1,4 +1,7 @@
-"""The threads that S3 works in: enough that what arrives together can be committed together."""
+"""The threads that S3 works in: enough that what arrives together can be committed together.
+
+Owns their number. Refuses to know what runs in them.
+"""
 
 from __future__ import annotations
 

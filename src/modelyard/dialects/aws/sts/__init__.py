@@ -1,4 +1,7 @@
-"""STS: who calls, and credentials for a session."""
+"""STS: who calls, and credentials for a session.
+
+Owns no keys: core/identity makes and checks them.
+"""
 
 from modelyard.dialects.aws.sts.operations import sts_service
 

@@ -1,4 +1,8 @@
-"""The operations on training jobs."""
+"""The operations on training jobs.
+
+Owns which service is asked and in which order. Refuses to know the words of a request: translate/ does
+(https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html and its neighbours).
+"""
 
 from __future__ import annotations
 

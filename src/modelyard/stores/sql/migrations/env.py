@@ -1,4 +1,7 @@
-"""Alembic's entry: runs the revisions on the connection that ``Database.migrate`` holds."""
+"""Alembic's entry: runs the revisions on the connection that ``Database.migrate`` holds.
+
+Owns nothing beyond that; see https://alembic.sqlalchemy.org/en/latest/cookbook.html (connection sharing).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The tables of artifacts. Keys are bytes, so that every database orders them as S3 does."""
+"""The tables of artifacts: buckets, objects, uploads and blobs.
+
+Owns columns and indexes, as the migrations make them. Refuses to know S3's rules; keys are bytes so that every
+database orders them as S3 does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The tables of deployments: configurations, endpoints, the workers behind them."""
+"""The tables of deployments: configurations, endpoints, the workers behind them.
+
+Owns columns and indexes, as the migrations make them. Refuses to know what a state means.
+"""
 
 from __future__ import annotations
 

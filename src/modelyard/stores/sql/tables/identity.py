@@ -1,4 +1,7 @@
-"""The table of keys."""
+"""The table of keys: those that sign, bearer tokens and sessions.
+
+Owns columns and indexes, as the migrations make them. Refuses to know what a key may do.
+"""
 
 from __future__ import annotations
 

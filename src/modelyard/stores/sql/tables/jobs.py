@@ -1,4 +1,7 @@
-"""The tables of jobs: the job, its history, its attempts and the metric points of ended ones."""
+"""The tables of jobs: the job, its history, its attempts and the metric points of ended ones.
+
+Owns columns and indexes, as the migrations make them. Refuses to know what a state means.
+"""
 
 from __future__ import annotations
 

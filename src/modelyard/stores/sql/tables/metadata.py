@@ -1,4 +1,7 @@
-"""The one collection of tables; each noun's tables are declared in the module named after it."""
+"""The one collection of tables; each noun's tables are declared in the module named after it.
+
+Owns how constraints are named. The tables are made by migrations/, never from here; a test compares the two.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The table of models."""
+"""The table of models.
+
+Owns columns and indexes, as the migrations make them. Refuses to know what containers and documents hold.
+"""
 
 from __future__ import annotations
 

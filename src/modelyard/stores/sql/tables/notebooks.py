@@ -1,4 +1,7 @@
-"""The tables of notebook instances and their lifecycle configurations."""
+"""The tables of notebook instances and of their lifecycle configurations.
+
+Owns columns and indexes, as the migrations make them. Refuses to know what a state means.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The table of IAM roles."""
+"""The table of IAM roles, deleted ones marked.
+
+Owns columns and indexes, as the migrations make them. Refuses to know that they give no rights.
+"""
 
 from __future__ import annotations
 
@@ -16,4 +19,6 @@ iam_roles = Table(
     Column("created", Double, nullable=False),
     Column("document", JSON, nullable=False),
     Column("deleted", Double),
+    Column("attached", JSON, nullable=False, server_default="[]"),
+    Column("inline", JSON, nullable=False, server_default="{}"),
 )

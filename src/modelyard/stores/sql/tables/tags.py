@@ -1,4 +1,7 @@
-"""The table of tags: key and value on any core object, by its id."""
+"""The table of tags: key and value on any core object, by its id.
+
+Owns columns and indexes, as the migrations make them. Refuses to know whether the object exists.
+"""
 
 from __future__ import annotations
 

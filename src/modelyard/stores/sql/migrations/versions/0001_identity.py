@@ -1,4 +1,7 @@
-"""The tables of identity."""
+"""The first tables of identity: keys.
+
+A revision is never edited once released: a later one changes what it made.
+"""
 
 from __future__ import annotations
 

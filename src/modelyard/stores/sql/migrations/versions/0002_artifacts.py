@@ -1,4 +1,7 @@
-"""The tables of artifacts."""
+"""The first tables of artifacts: buckets, objects, uploads, blobs.
+
+A revision is never edited once released: a later one changes what it made.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The tables of jobs."""
+"""The first tables of jobs: jobs, their history, attempts and metrics.
+
+A revision is never edited once released: a later one changes what it made.
+"""
 
 from __future__ import annotations
 

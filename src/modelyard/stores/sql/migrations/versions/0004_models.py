@@ -1,4 +1,7 @@
-"""The tables of models and of tags."""
+"""The first tables of models, and tags of any object.
+
+A revision is never edited once released: a later one changes what it made.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The tables of deployments."""
+"""The first tables of deployments: configurations, endpoints, workers.
+
+A revision is never edited once released: a later one changes what it made.
+"""
 
 from __future__ import annotations
 

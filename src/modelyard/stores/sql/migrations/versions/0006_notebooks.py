@@ -1,4 +1,7 @@
-"""The tables of notebook instances, their lifecycle configurations, and IAM roles."""
+"""The first tables of notebook instances, their lifecycle configurations, and IAM roles.
+
+A revision is never edited once released: a later one changes what it made.
+"""
 
 from __future__ import annotations
 
