@@ -16,7 +16,7 @@ import psutil
 from modelyard.app.house import House
 from modelyard.app.loops import JOB_PAUSE, JOB_REST, Loop
 from modelyard.app.plugins import staging
-from modelyard.app.sessions import JobSessions
+from modelyard.app.sessions import JobSessions, write_authorities
 from modelyard.core.artifacts.archives import extract
 from modelyard.core.deployments.controller import DeploymentController
 from modelyard.core.deployments.launch import Launcher, WorkerLimits
@@ -39,7 +39,7 @@ class Controllers:
             runner=house.place.jobs,
             staging=staging(house.inputs, settings.account_id, house.archive_limits),
             environments=house.place.environments,
-            sessions=JobSessions(house.keys, url, settings.region),
+            sessions=JobSessions(house.keys, url, settings.region, _authorities(house)),
             folders=house.job_folders,
             clock=house.clock,
             capacity=capacity(settings.job_cpus, settings.job_memory),
@@ -83,7 +83,7 @@ class Controllers:
         if hurried() or not self._house.settings.leave_jobs_running:
             self._end_jobs(hurried)
         self.jobs.close()
-        self.deployments.close()
+        self.deployments.close(time.sleep)
         self._staging_threads.shutdown(wait=False, cancel_futures=True)
 
     def _end_jobs(self, hurried: Callable[[], bool]) -> None:
@@ -102,6 +102,13 @@ class Controllers:
     def _sweep(self) -> None:
         self._house.keys.sweep()
         self._house.artifacts.sweep()
+
+
+def _authorities(house: House) -> Path | None:
+    certificate = house.settings.tls_cert
+    if certificate is None:
+        return None
+    return write_authorities(house.disk, house.layout.run / "authorities.pem", certificate)
 
 
 def capacity(cpus: float | None, memory: int | None) -> Capacity:

@@ -1,23 +1,32 @@
 """Credentials of a running job: what lets a script call boto3 and train from within.
 
-Implements core.jobs.ports.SessionIssuer over the keys of the core.
+Implements core.jobs.ports.SessionIssuer over the keys of the core. Owns the file of certificates that jobs trust
+when this server speaks TLS. Refuses to know how a job comes to see it.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 
+import botocore
+
+from modelyard.base.disk import Disk, write_durably
 from modelyard.base.errors import NotFound
 from modelyard.core.identity.service import KeyService
 
 
 class JobSessions:
-    """Thread-safe. ``url`` is where a job reaches this server."""
+    """Thread-safe. ``url`` is where a job reaches this server; ``authorities`` the file of the certificates that a
+    job's AWS clients trust, where they must not be those that come with boto3."""
 
-    def __init__(self, keys: KeyService, url: str, region: str) -> None:
+    def __init__(self, keys: KeyService, url: str, region: str, authorities: Path | None = None) -> None:
         self._keys = keys
-        self._url = url
         self._region = region
+        self._places = {"AWS_ENDPOINT_URL": url}
+        if authorities is not None:
+            self._places["AWS_CA_BUNDLE"] = str(authorities)
 
     def issue(self, principal: str, attempt_id: str, lifetime: float) -> Mapping[str, str]:
         """The variables of a session with the rights of ``principal``; none when that key is gone."""
@@ -29,10 +38,19 @@ class JobSessions:
             "AWS_ACCESS_KEY_ID": session.access_key,
             "AWS_SECRET_ACCESS_KEY": session.secret,
             "AWS_SESSION_TOKEN": session.session_token or "",
-            "AWS_ENDPOINT_URL": self._url,
             "AWS_DEFAULT_REGION": self._region,
             "AWS_REGION": self._region,
+            **self._places,
         }
 
     def revoke(self, attempt_id: str) -> None:
         self._keys.end_sessions(attempt_id)
+
+
+def write_authorities(disk: Disk, path: Path, certificate: Path) -> Path:
+    """Write to ``path`` what AWS clients of a job trust: the certificates that come with boto3, those of this machine,
+    and ``certificate``, which may be our own."""
+    system = ssl.get_default_verify_paths().cafile
+    files = [Path(botocore.__file__).with_name("cacert.pem"), *([Path(system)] if system else []), certificate]
+    write_durably(disk, path, b"\n".join(file.read_bytes() for file in files if file.is_file()), mode=0o644)
+    return path
