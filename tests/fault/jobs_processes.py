@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from modelyard.app.loops import Loop
 from modelyard.app.supervisor import COMMAND
 from modelyard.base.changes import Changes
 from modelyard.base.clock import SystemClock
@@ -114,10 +116,10 @@ def control(folder: Path, jobs: int, report: SandboxReport) -> None:
     changes = Changes()
     controller = JobController(table, work, RandomIds(), SystemClock(), changes, ThreadPoolExecutor(4))
     (folder / f"{os.getpid()}.owner").write_text(controller.owner)
-    while True:
-        mark = changes.mark()
-        controller.step()
-        changes.wait(mark, 0.1)
+    loop = Loop("jobs", controller.step, 0.1)
+    changes.listen(loop.wake)
+    loop.start()
+    threading.Event().wait()
 
 
 class Yard:

@@ -22,6 +22,9 @@ from modelyard.core.jobs.model import Job, JobQuery
 from modelyard.core.jobs.states import TERMINAL
 from modelyard.core.models.model import Model
 
+LOOK_AGAIN = 0.25
+"""Seconds between two looks at a job that is followed: the server's changes raise no news in this process."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
@@ -82,7 +85,7 @@ def job_log(data_dir: Path | None, name: str, follow: bool) -> Iterator[LogEvent
             yield from _new_lines(house, job, read)
             if not follow or job.state in TERMINAL:
                 break
-            house.jobs.wait_for_change(job.id, job.modified, 0.5)
+            time.sleep(LOOK_AGAIN)
         if follow and job.failure_reason:
             yield LogEvent("news", job.failure_reason)
 

@@ -58,10 +58,12 @@ class ServingHouse:
         self.endpoints.mkdir(parents=True)
         root.chmod(0o700)
         self._turn = threading.Lock()
+        self._changed = threading.Event()
         self._lock = try_lock(root / "server.lock")
         database = Database(f"sqlite:///{root}/catalogue.db")
         database.migrate()
         self.clock, self.ids, self.changes = SystemClock(), RandomIds(), Changes()
+        self.changes.listen(self._changed.set)
         self.table = SqlDeploymentTable(database, self.clock)
         self.service = DeploymentService(self.table, self, self.clock, self.ids, self.changes, self.endpoints)
         rules = Rules(COMMAND, (root,), root / "server.lock", patience=60)
@@ -131,8 +133,8 @@ class ServingHouse:
         end = time.monotonic() + timeout
         while not done():
             assert time.monotonic() < end, self.table.all()
-            mark = self.changes.mark()
-            self.changes.wait(mark, self.controller.step())
+            self._changed.clear()
+            self._changed.wait(self.controller.step())
 
     def sockets(self, name: str = "e") -> list[str]:
         return [
@@ -159,7 +161,7 @@ class ServingHouse:
         return "\n".join(line.text for stream in streams for line in self.service.read_log(endpoint, stream.name).lines)
 
     def close(self) -> None:
-        self.controller.close()
+        self.controller.close(time.sleep)
         self.executor.shutdown()
 
 

@@ -85,8 +85,8 @@ class Location:
 
     >>> Location.parse("s3://data/iris/train.csv")
     Location(bucket='data', key='iris/train.csv')
-    >>> str(Location("data", "out").child("model.tar.gz"))
-    's3://data/out/model.tar.gz'
+    >>> str(Location("data", "out"))
+    's3://data/out'
     """
 
     bucket: str
@@ -100,10 +100,6 @@ class Location:
         if scheme.lower() != "s3" or not separator or not is_bucket_name(bucket) or not _fits(key):
             raise BadLocation(location=text)
         return cls(bucket, key)
-
-    def child(self, name: str) -> Location:
-        """The location below this one, a slash between them."""
-        return Location(self.bucket, f"{self.key.rstrip('/')}/{name}" if self.key else name)
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import math
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
@@ -156,9 +155,9 @@ class DeploymentController:
                 self._on_error(endpoint.name, error)
         return busy
 
-    def close(self, grace: float = 5, pause: Callable[[float], None] = time.sleep) -> None:
-        """A clean stop: every worker ends, after what it holds or ``grace`` seconds. The next controller starts
-        others in their place. Call it when no ``step`` runs."""
+    def close(self, pause: Callable[[float], None], grace: float = 5) -> None:
+        """A clean stop: every worker ends, after what it holds or ``grace`` seconds. The next controller starts others
+        in their place. Call it when no ``step`` runs; ``pause`` sleeps for so many seconds."""
         for worker in self._table.workers():
             place = self._place(worker)
             if worker.state is not WorkerState.GONE and self._pool.observe(place).state in ("starting", "ready"):

@@ -207,20 +207,6 @@ class DeploymentService:
         if self._table.condemn(worker_id, "it did not answer in time"):
             self._changes.tell()
 
-    def wait_for_change(self, id_or_name: str, seen: int, timeout: float) -> Endpoint:
-        """The endpoint as soon as its revision is not ``seen``, or as it is after ``timeout`` seconds.
-
-        Raises NotFound when it is gone, at once or meanwhile. Blocks its thread.
-        """
-        end = self._clock.monotonic() + timeout
-        while True:
-            mark = self._changes.mark()
-            endpoint = self.get(id_or_name)
-            left = end - self._clock.monotonic()
-            if endpoint.revision != seen or left <= 0:
-                return endpoint
-            self._changes.wait(mark, min(left, 1.0))
-
     def _stream(self, worker: Worker) -> LogStream:
         first, last, size = logs.span(log_file(self._folder, worker))
         return LogStream(stream_name(worker), worker.id, worker.created, first, last, size)

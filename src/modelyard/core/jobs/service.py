@@ -1,4 +1,4 @@
-"""What doors do with jobs: create, look up, list, stop, delete, read logs and metrics, wait for a change.
+"""What doors do with jobs: create, look up, list, stop, delete, read logs and metrics.
 
 Owns names, look-up and what a door may ask. Refuses to know how jobs run (controller.py) and how a door words
 them. Every call that changes something is on disk when it returns.
@@ -6,7 +6,6 @@ them. Every call that changes something is on disk when it returns.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +20,6 @@ from modelyard.core.jobs.model import Job, JobQuery, JobState, LogPage, LogStrea
 from modelyard.core.jobs.ports import Environments
 from modelyard.core.jobs.states import TERMINAL
 from modelyard.core.jobs.table import AttemptRecord, JobTable
-
-LOOK_AGAIN = 0.25
-"""Seconds between two looks at the table while waiting: another process's changes raise no news here."""
 
 
 class JobService:
@@ -81,18 +77,6 @@ class JobService:
         self._table.delete(job.id)
         self._changes.tell()
         self._folders.remove(job.id)
-
-    def wait_for_change(self, job_id: str, seen_modified: float, timeout: float) -> Job:
-        """The job as soon as its ``modified`` is another than ``seen_modified``, at the latest after ``timeout``
-        seconds. Raises NotFound when it is deleted meanwhile."""
-        end = time.monotonic() + timeout
-        while True:
-            mark = self._changes.mark()
-            job = self._table.get(job_id)
-            left = end - time.monotonic()
-            if job.modified != seen_modified or left <= 0:
-                return job
-            self._changes.wait(mark, min(left, LOOK_AGAIN))
 
     def log_streams(self, job: Job) -> tuple[LogStream, ...]:
         """One stream for each host and attempt, in order of attempt and host; they are there from creation on."""

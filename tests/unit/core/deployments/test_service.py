@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from modelyard.base.errors import AlreadyExists, Invalid, LimitExceeded, NotFound
@@ -122,23 +120,6 @@ def test_endpoints_are_listed_by_state_name_and_time(world: World) -> None:
     page = world.service.list(serving)
     assert [endpoint.name for endpoint in page.items] == ["alpha", "beta"]
     assert page.next is not None
-
-
-def test_whoever_waits_hears_of_a_change_and_of_the_end(world: World) -> None:
-    seen = world.serving()
-    heard: list[int] = []
-    waiting = threading.Thread(
-        target=lambda: heard.append(world.service.wait_for_change(seen.id, seen.revision, 60).revision)
-    )
-    waiting.start()
-    world.service.update_weights("flowers", {"A": (2.0, None)})
-    waiting.join(30)
-    assert heard and heard[0] > seen.revision
-    assert world.service.wait_for_change(seen.id, 0, 60).name == "flowers"
-    world.service.delete("flowers")
-    world.settle()
-    with pytest.raises(NotFound):
-        world.service.wait_for_change(seen.id, 0, 60)
 
 
 def test_tags_go_with_their_object(world: World) -> None:

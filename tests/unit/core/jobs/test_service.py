@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 
 import pytest
 
 from modelyard.base.errors import AlreadyExists, Conflict, NotFound
 from modelyard.base.paging import Listing
 from modelyard.core.jobs.logs import Window
-from modelyard.core.jobs.model import JobQuery, JobState, NewJob, Resources
+from modelyard.core.jobs.model import JobQuery, NewJob, Resources
 from modelyard.testing.fake_runner import Script
 from tests.unit.core.jobs.world import SPEC, World
 
@@ -125,36 +123,6 @@ class TestMetrics:
         (left / "secret").write_text('{"name":"x","value":1,"at":1}\n')
         (left / "metrics.jsonl").symlink_to(left / "secret")
         assert world.service.metrics(job) == ()
-
-
-class TestWait:
-    def test_a_change_wakes_who_waits(self, world: World) -> None:
-        job = world.create("fit", Script(runs_for=100))
-        seen: list[str] = []
-        waiter = threading.Thread(
-            target=lambda: seen.append(world.service.wait_for_change(job.id, job.modified, 30).state)
-        )
-        waiter.start()
-        world.service.stop("fit")
-        waiter.join(20)
-        assert seen == [JobState.STOPPING]
-
-    def test_nothing_happens_until_the_time_is_over(self, world: World) -> None:
-        job = world.create("fit")
-        began = time.monotonic()
-        assert world.service.wait_for_change(job.id, job.modified, 0.3) == job
-        assert time.monotonic() - began >= 0.3
-
-    def test_a_change_that_is_already_there_is_answered_at_once(self, world: World) -> None:
-        job = world.create("fit")
-        world.run(world.controller())
-        assert world.service.wait_for_change(job.id, job.modified, 600).state == JobState.SUCCEEDED
-
-    def test_a_deleted_job_is_not_found(self, world: World) -> None:
-        job = world.create("fit", image="unknown")
-        world.service.delete("fit")
-        with pytest.raises(NotFound):
-            world.service.wait_for_change(job.id, job.modified, 1)
 
 
 def test_jobs_are_listed_by_door_and_region(world: World) -> None:
