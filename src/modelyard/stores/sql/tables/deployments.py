@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, Column, Double, Index, Integer, String, Table, Text
 
+from modelyard.stores.sql.tables.columns import label, made
 from modelyard.stores.sql.tables.metadata import metadata
 
 endpoint_configs = Table(
     "endpoint_configs",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("name", String(63), nullable=False),
-    Column("folded", String(63), nullable=False, unique=True),
-    Column("door", String(32), nullable=False),
-    Column("region", String(32), nullable=False),
+    label("name"),
+    label("folded", unique=True),
+    *made(),
     Column("variants", JSON, nullable=False),
-    Column("document", JSON, nullable=False),
-    Column("created", Double, nullable=False),
-    Column("modified", Double, nullable=False),
     Index("ix_endpoint_configs_created", "created", "id"),
     Index("ix_endpoint_configs_name", "name", "id"),
 )
@@ -29,19 +26,15 @@ endpoints = Table(
     "endpoints",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("name", String(63), nullable=False),
-    Column("folded", String(63), nullable=False, unique=True),
-    Column("door", String(32), nullable=False),
-    Column("region", String(32), nullable=False),
-    Column("config_name", String(63), nullable=False),
-    Column("state", String(32), nullable=False),
-    Column("created", Double, nullable=False),
-    Column("modified", Double, nullable=False),
+    label("name"),
+    label("folded", unique=True),
+    *made(),
+    label("config_name"),
+    label("state", 32),
     Column("generation", Integer, nullable=False),
     Column("plan", JSON),
     Column("target", JSON),
     Column("failure_reason", Text),
-    Column("document", JSON, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("lease_owner", String(64)),
     Column("lease_token", Integer, nullable=False),
@@ -56,10 +49,10 @@ endpoint_workers = Table(
     "endpoint_workers",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("endpoint_id", String(36), nullable=False, index=True),
-    Column("variant", String(63), nullable=False),
+    label("endpoint_id", 36, index=True),
+    label("variant"),
     Column("generation", Integer, nullable=False),
-    Column("state", String(16), nullable=False),
+    label("state", 16),
     Column("created", Double, nullable=False),
     Column("reason", Text, nullable=False),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, Boolean, Column, Double, ForeignKey, Index, Integer, String, Table, Text, text
 from sqlalchemy import BigInteger as Big
 
+from modelyard.stores.sql.tables.columns import label, made
 from modelyard.stores.sql.tables.metadata import metadata
 
 Number = Big().with_variant(Integer, "sqlite")
@@ -16,18 +17,14 @@ jobs = Table(
     "jobs",
     metadata,
     Column("number", Number, primary_key=True, autoincrement=True),
-    Column("id", String(36), nullable=False, unique=True),
-    Column("name", String(63), nullable=False),
-    Column("folded", String(63), nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("door", String(32), nullable=False),
-    Column("region", String(32), nullable=False),
+    label("id", 36, unique=True),
+    label("name"),
+    label("folded"),
+    label("kind", 32),
+    *made(),
     Column("spec", JSON, nullable=False),
-    Column("document", JSON, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("phase", String(32), nullable=False),
-    Column("created", Double, nullable=False),
-    Column("modified", Double, nullable=False),
+    label("state", 16),
+    label("phase", 32),
     Column("started", Double),
     Column("ended", Double),
     Column("wait_until", Double),
@@ -56,7 +53,7 @@ events = Table(
     metadata,
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("phase", String(32), nullable=False),
+    label("phase", 32),
     Column("started", Double, nullable=False),
     Column("ended", Double),
     Column("message", Text, nullable=False),
@@ -87,7 +84,7 @@ points = Table(
     metadata,
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("name", String(255), nullable=False),
+    label("name", 255),
     Column("value", Double, nullable=False),
     Column("at", Double, nullable=False),
 )
