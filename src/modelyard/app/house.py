@@ -23,6 +23,7 @@ from modelyard.core.artifacts.service import ArtifactService
 from modelyard.core.artifacts.writing import WriteLimits
 from modelyard.core.deployments.runners import Place, Site
 from modelyard.core.deployments.service import DeploymentService
+from modelyard.core.identity.policies import PolicyService
 from modelyard.core.identity.roles import RoleService
 from modelyard.core.identity.service import KeyService
 from modelyard.core.jobs.folders import JobFolders
@@ -40,6 +41,7 @@ from modelyard.stores.sql.identity import SqlKeyTable
 from modelyard.stores.sql.jobs import SqlJobTable
 from modelyard.stores.sql.models import SqlModelTable
 from modelyard.stores.sql.notebooks import SqlLifecycleConfigTable, SqlNotebookTable
+from modelyard.stores.sql.policies import SqlPolicyTable
 from modelyard.stores.sql.roles import SqlRoleTable
 from modelyard.stores.sql.tags import SqlTagTable
 
@@ -57,6 +59,7 @@ class House:
     place: Place
     keys: KeyService
     roles: RoleService
+    policies: PolicyService
     artifacts: ArtifactService
     inputs: ArtifactInputs
     models: ModelService
@@ -112,6 +115,7 @@ def open_house(settings: Settings) -> House:
         place=place,
         keys=KeyService(SqlKeyTable(database), cipher, clock),
         roles=RoleService(SqlRoleTable(database), clock, ids, settings.default_role),
+        policies=PolicyService(SqlPolicyTable(database), clock, ids),
         artifacts=artifacts,
         inputs=ArtifactInputs(artifacts, settings.disk_reserve),
         models=models,

@@ -16,6 +16,7 @@ from modelyard.base.clock import Clock
 from modelyard.base.ids import Ids
 from modelyard.core.artifacts.service import ArtifactService
 from modelyard.core.deployments.service import DeploymentService
+from modelyard.core.identity.policies import PolicyService
 from modelyard.core.identity.roles import RoleService
 from modelyard.core.identity.service import KeyService
 from modelyard.core.jobs.ports import Inputs
@@ -69,6 +70,8 @@ class Core(Protocol):
     def keys(self) -> KeyService: ...
     @property
     def roles(self) -> RoleService: ...
+    @property
+    def policies(self) -> PolicyService: ...
     @property
     def artifacts(self) -> ArtifactService: ...
     @property

@@ -42,6 +42,20 @@ class RoleTableContract:
         table.add(other)
         assert table.get("made") == other
 
+    def test_a_role_is_put_as_it_becomes(self, table: RoleTable) -> None:
+        table.add(ROLE)
+        changed = replace(ROLE, attached=("arn:b", "arn:a"), inline={"own": "{}"}, document={})
+        table.put(changed)
+        assert table.get("made") == changed
+        table.put(replace(ROLE, name="new"))
+        assert table.get("new") == replace(ROLE, name="new")
+
+    def test_the_living_are_those_not_deleted(self, table: RoleTable) -> None:
+        for name in ("b", "a", "c"):
+            table.add(replace(ROLE, name=name))
+        table.bury(replace(ROLE, name="c"), 200.0)
+        assert sorted(role.name for role in table.living()) == ["a", "b"]
+
     def test_a_role_that_was_never_added_can_be_buried(self, table: RoleTable) -> None:
         table.bury(ROLE, 200.0)
         table.bury(ROLE, 201.0)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from modelyard.base.errors import Conflict
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -20,6 +22,16 @@ class Credential:
     """The access key whose rights it has: itself, or the one that signed a job's creation."""
     session_token: str | None = None
     expires: float | None = None
+    role: str | None = None
+    """Of a session: the name of the role that it was made to be; None for the default one."""
+    session: str | None = None
+    """Of a session: the name that its maker gave it."""
+
+
+class InUse(Conflict):
+    """{what}"""
+
+    code = "in_use"
 
 
 @dataclass(frozen=True, slots=True)

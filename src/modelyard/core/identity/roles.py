@@ -7,13 +7,15 @@ answers as a role that SageMaker may assume, until somebody deletes it. The defa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelyard.base.clock import Clock
 from modelyard.base.errors import AlreadyExists, Conflict, NotFound
 from modelyard.base.ids import Ids
+from modelyard.core.identity.model import InUse
 
 TRUST = json.dumps(
     {
@@ -37,30 +39,39 @@ class Role:
     created: float
     document: Mapping[str, Any] = field(default_factory=dict)
     deleted: float | None = None
+    attached: tuple[str, ...] = ()
+    """The ARNs of its managed policies."""
+    inline: Mapping[str, str] = field(default_factory=dict)
+    """Its own policies by name, each a JSON text."""
 
 
 class RoleTable(Protocol):
     """Where roles are kept.
 
     Owns rows. Thread-safe. ``get`` also answers a deleted role, which stays marked so that it does not come back by
-    itself. ``add`` takes the place of a deleted role and raises AlreadyExists for a living one; ``bury`` marks a role,
-    known to the table or not. Both are on disk when they return.
+    itself; ``living`` are the others. ``add`` takes the place of a deleted role and raises AlreadyExists for a living
+    one; ``put`` keeps a role, known to the table or not, and ``bury`` marks one. All are on disk when they return.
     """
 
     def get(self, name: str) -> Role | None: ...
 
     def add(self, role: Role) -> None: ...
 
+    def put(self, role: Role) -> None: ...
+
     def bury(self, role: Role, at: float) -> None: ...
+
+    def living(self) -> tuple[Role, ...]: ...
 
 
 class RoleService:
-    """Thread-safe."""
+    """Thread-safe, within the one process that serves a data directory."""
 
     def __init__(self, table: RoleTable, clock: Clock, ids: Ids, default: str) -> None:
         self._table = table
         self._clock = clock
         self._ids = ids
+        self._turn = threading.Lock()
         self.default = default
 
     def create(self, name: str, path: str, trust: str, document: Mapping[str, Any]) -> Role:
@@ -74,13 +85,39 @@ class RoleService:
 
     def get(self, name: str) -> Role:
         """The role of that name, as the default one if nobody made it. Raises NotFound for a deleted role."""
-        found = self._table.get(name) or Role(name, "AROAMODELYARDDEFAULT1", "/", TRUST, 0.0)
+        found = self._table.get(name) or _unmade(name)
         if found.deleted is not None:
             raise NotFound(kind="role", name=name)
         return found
 
+    def id_of(self, name: str) -> str:
+        """The id of the role of that name, deleted or not."""
+        return (self._table.get(name) or _unmade(name)).id
+
+    def change(self, name: str, change: Callable[[Role], Role]) -> Role:
+        """The role as ``change`` makes it of what it is now. Raises NotFound, and what ``change`` raises."""
+        with self._turn:
+            changed = change(self.get(name))
+            self._table.put(changed)
+            return changed
+
+    def holders(self, policy_arn: str) -> tuple[Role, ...]:
+        """The roles that this managed policy is attached to."""
+        return tuple(role for role in self._table.living() if policy_arn in role.attached)
+
     def delete(self, name: str) -> None:
-        """End a role. Raises NotFound for one that is gone already, Conflict for the default role."""
+        """End a role. Raises NotFound for one that is gone already, Conflict for the default role, InUse for one that
+        has policies."""
         if name == self.default:
             raise Conflict(what=f"{name} is the default role of this server and cannot be deleted")
-        self._table.bury(self.get(name), self._clock.now())
+        with self._turn:
+            role = self.get(name)
+            if role.attached:
+                raise InUse(what="Cannot delete entity, must detach all policies first.")
+            if role.inline:
+                raise InUse(what="Cannot delete entity, must delete policies first.")
+            self._table.bury(role, self._clock.now())
+
+
+def _unmade(name: str) -> Role:
+    return Role(name, "AROAMODELYARDDEFAULT1", "/", TRUST, 0.0)

@@ -67,8 +67,11 @@ class KeyService:
         self._add(row)
         return _info(row), token
 
-    def session(self, maker: str, lifetime: float, owner: str | None = None) -> Credential:
-        """Credentials with the rights of the key ``maker`` that end after ``lifetime`` seconds or with ``owner``.
+    def session(
+        self, maker: str, lifetime: float, owner: str | None = None, role: str = "", session: str = ""
+    ) -> Credential:
+        """Credentials with the rights of the key ``maker`` that end after ``lifetime`` seconds or with ``owner``,
+        under the names of a ``role`` and of the ``session`` where they were made for one.
 
         Made from a session they belong to its owner and end no later than it. Raises NotFound when ``maker`` is gone.
         """
@@ -81,13 +84,14 @@ class KeyService:
             owner, expires = made_by.owner, min(expires, made_by.expires or expires)
         access_key, secret, token = self._access_key("ASIA"), self._secret(), self._secret() + self._secret()
         sealed = self._seal(f"{secret}\n{token}")
-        self._add(KeyRow(access_key, "session", "", made_by.principal, now, expires, sealed, owner=owner))
+        row = KeyRow(access_key, "session", f"{role}/{session}", made_by.principal, now, expires, sealed, owner=owner)
+        self._add(row)
         if self._table.get(maker) is None:
             # Its owner ended meanwhile and may not have taken this row with it.
             self._table.remove(access_key)
             self._forget()
             raise NotFound(kind="key", name=maker)
-        return Credential(access_key, secret, made_by.principal, token, expires)
+        return Credential(access_key, secret, made_by.principal, token, expires, role or None, session or None)
 
     def lookup(self, access_key: str) -> Credential | None:
         """The credential of a signing or session key; None when there is none, or its principal is gone.
@@ -163,7 +167,8 @@ class KeyService:
     def _credential(self, row: KeyRow) -> Credential:
         assert row.sealed is not None
         secret, _, token = self._cipher.open(row.sealed).decode().partition("\n")
-        return Credential(row.id, secret, row.principal, token or None, row.expires)
+        role, _, session = row.name.partition("/") if row.kind == "session" else ("", "", "")
+        return Credential(row.id, secret, row.principal, token or None, row.expires, role or None, session or None)
 
     def _seal(self, text: str) -> bytes:
         return self._cipher.seal(text.encode())

@@ -29,7 +29,7 @@ def companions(core: Core) -> tuple[AwsService, ...]:
     """The services beside S3."""
     return (
         sts_service(core.keys, core.roles),
-        iam_service(core.roles),
+        iam_service(core.roles, core.policies),
         logs_service((JobLogs(core.jobs), EndpointLogs(core.deployments))),
         monitoring_service(JobMetrics(core.jobs)),
     )

@@ -10,6 +10,7 @@ import pytest
 from modelyard.base.clock import SteppedClock
 from modelyard.base.errors import AlreadyExists, Conflict, NotFound
 from modelyard.base.ids import CountedIds
+from modelyard.core.identity.model import InUse
 from modelyard.core.identity.roles import Role, RoleService
 
 
@@ -24,6 +25,12 @@ class FakeRoles:
         if role.name in self.rows and self.rows[role.name].deleted is None:
             raise AlreadyExists(kind="role", name=role.name)
         self.rows[role.name] = role
+
+    def put(self, role: Role) -> None:
+        self.rows[role.name] = role
+
+    def living(self) -> tuple[Role, ...]:
+        return tuple(role for role in self.rows.values() if role.deleted is None)
 
     def bury(self, role: Role, at: float) -> None:
         self.rows[role.name] = replace(role, deleted=at)
@@ -63,3 +70,29 @@ def test_the_default_role_is_neither_made_nor_deleted(roles: RoleService) -> Non
         roles.delete("Default")
     with pytest.raises(AlreadyExists):
         roles.create("Default", "/", "{}", {})
+
+
+def test_a_role_with_policies_stays(roles: RoleService) -> None:
+    for change in ({"attached": ("arn:a",)}, {"inline": {"own": "{}"}}):
+        roles.change("held", lambda role, change=change: replace(role, **change))
+        with pytest.raises(InUse):
+            roles.delete("held")
+        roles.change("held", lambda role: replace(role, attached=(), inline={}))
+    roles.delete("held")
+    with pytest.raises(NotFound):
+        roles.change("held", lambda role: role)
+
+
+def test_the_holders_of_a_policy_are_the_living_roles_that_have_it(roles: RoleService) -> None:
+    for name in ("a", "b"):
+        roles.change(name, lambda role: replace(role, attached=("arn:p",)))
+    roles.change("b", lambda role: replace(role, attached=()))
+    roles.delete("b")
+    assert [role.name for role in roles.holders("arn:p")] == ["a"]
+
+
+def test_the_id_of_a_role_outlives_it(roles: RoleService) -> None:
+    made = roles.create("mine", "/", "{}", {})
+    roles.delete("mine")
+    assert roles.id_of("mine") == made.id
+    assert roles.id_of("nobody's").startswith("AROA")

@@ -1,19 +1,23 @@
 """IAM as SageMaker's SDK and Terraform use it.
 
 Roles are stored and shown; nobody's rights depend on them, so SimulatePrincipalPolicy always says ``allowed``.
-A role that nobody made answers too (core/identity/roles.py says why). Policies and instance profiles do not
-exist: their lists are empty (https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html).
+A role that nobody made answers too (core/identity/roles.py says why); instance profiles do not exist
+(https://docs.aws.amazon.com/IAM/latest/APIReference/API_Operations.html). Policies are policies.py's.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Any
 from urllib.parse import quote
 
-from modelyard.base.errors import AlreadyExists, Conflict, ModelyardError, NotFound
+from modelyard.base.errors import AlreadyExists, Conflict, LimitExceeded, ModelyardError, NotFound
+from modelyard.core.identity.model import InUse
+from modelyard.core.identity.policies import PolicyService
 from modelyard.core.identity.roles import Role, RoleService
+from modelyard.dialects.aws.iam.policies import ManagedPolicies, RolePolicies, check_policy
 from modelyard.dialects.aws.protocol import AwsError, AwsService, Call
 from modelyard.dialects.aws.protocol.errors import from_core
 
@@ -24,6 +28,9 @@ USER = "modelyard"
 
 MOST_SIMULATED = 10_000
 """Pairs of action and resource that one simulation judges."""
+
+MOST_TAGS = 50
+"""Tags of one role."""
 
 _KEPT = ("Description", "MaxSessionDuration", "Tags")
 
@@ -42,7 +49,7 @@ class IamOperations:
                 "PermissionsBoundaryArn": boundary,
             }
         trust = request["AssumeRolePolicyDocument"]
-        _check_policy(trust)
+        check_policy(trust)
         return {"Role": _shown(call, self._roles.create(request["RoleName"], request.get("Path", "/"), trust, kept))}
 
     def get_role(self, call: Call, request: Request) -> Request:
@@ -51,13 +58,31 @@ class IamOperations:
     def delete_role(self, _call: Call, request: Request) -> None:
         self._roles.delete(request["RoleName"])
 
-    def list_role_policies(self, _call: Call, request: Request) -> Request:
-        self._roles.get(request["RoleName"])
-        return {"PolicyNames": [], "IsTruncated": False}
+    def update_assume_role_policy(self, _call: Call, request: Request) -> None:
+        trust = request["PolicyDocument"]
+        check_policy(trust)
+        self._roles.change(request["RoleName"], lambda role: replace(role, trust=trust))
 
-    def list_attached_role_policies(self, _call: Call, request: Request) -> Request:
-        self._roles.get(request["RoleName"])
-        return {"AttachedPolicies": [], "IsTruncated": False}
+    def tag_role(self, _call: Call, request: Request) -> None:
+        added = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+        self._change_tags(request, lambda tags: {**tags, **added})
+
+    def untag_role(self, _call: Call, request: Request) -> None:
+        gone = request["TagKeys"]
+        self._change_tags(request, lambda tags: {key: value for key, value in tags.items() if key not in gone})
+
+    def list_role_tags(self, _call: Call, request: Request) -> Request:
+        return {"Tags": self._roles.get(request["RoleName"]).document.get("Tags", []), "IsTruncated": False}
+
+    def _change_tags(self, request: Request, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        def changed(role: Role) -> Role:
+            tags = change({tag["Key"]: tag["Value"] for tag in role.document.get("Tags", [])})
+            if len(tags) > MOST_TAGS:
+                raise AwsError("LimitExceeded", f"Cannot exceed quota for TagsPerRole: {MOST_TAGS}", 409)
+            shown = [{"Key": key, "Value": value} for key, value in tags.items()]
+            return replace(role, document={**role.document, "Tags": shown})
+
+        self._roles.change(request["RoleName"], changed)
 
     def list_instance_profiles_for_role(self, _call: Call, request: Request) -> Request:
         self._roles.get(request["RoleName"])
@@ -87,15 +112,6 @@ class IamOperations:
         return {"EvaluationResults": results, "IsTruncated": False}
 
 
-def _check_policy(text: str) -> None:
-    try:
-        policy = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AwsError("MalformedPolicyDocument", "This policy contains invalid Json") from error
-    if not isinstance(policy, dict) or "Statement" not in policy:
-        raise AwsError("MalformedPolicyDocument", "Syntax errors in policy.")
-
-
 def _shown(call: Call, role: Role) -> Request:
     return {
         "Path": role.path,
@@ -112,27 +128,51 @@ def _shown(call: Call, role: Role) -> Request:
 def to_aws(error: ModelyardError) -> AwsError | None:
     """IAM's answer to an error of the core."""
     if isinstance(error, NotFound):
-        return AwsError("NoSuchEntity", f"The role with name {error.fields['name']} cannot be found.", 404)
+        return AwsError(
+            "NoSuchEntity", f"The {error.fields['kind']} with name {error.fields['name']} cannot be found.", 404
+        )
     if isinstance(error, AlreadyExists):
-        return AwsError("EntityAlreadyExists", f"Role with name {error.fields['name']} already exists.", 409)
+        what = f"{error.fields['kind'].capitalize()} with name {error.fields['name']} already exists."
+        return AwsError("EntityAlreadyExists", what, 409)
+    if isinstance(error, InUse):
+        return AwsError("DeleteConflict", error.message, 409)
+    if isinstance(error, LimitExceeded):
+        return AwsError("LimitExceeded", error.message, 409)
     if isinstance(error, Conflict):
         return AwsError("UnmodifiableEntity", error.message)
     return from_core(error)
 
 
-def iam_service(roles: RoleService) -> AwsService:
-    """IAM over these roles."""
+def iam_service(roles: RoleService, policies: PolicyService) -> AwsService:
+    """IAM over these roles and policies."""
     service = AwsService("iam", validation_code="ValidationError", errors=to_aws)
-    operations = IamOperations(roles)
+    own, managed, of_role = IamOperations(roles), ManagedPolicies(policies, roles), RolePolicies(roles)
     for name, function in (
-        ("CreateRole", operations.create_role),
-        ("GetRole", operations.get_role),
-        ("DeleteRole", operations.delete_role),
-        ("ListRolePolicies", operations.list_role_policies),
-        ("ListAttachedRolePolicies", operations.list_attached_role_policies),
-        ("ListInstanceProfilesForRole", operations.list_instance_profiles_for_role),
-        ("GetUser", operations.get_user),
-        ("SimulatePrincipalPolicy", operations.simulate_principal_policy),
+        ("CreateRole", own.create_role),
+        ("GetRole", own.get_role),
+        ("DeleteRole", own.delete_role),
+        ("UpdateAssumeRolePolicy", own.update_assume_role_policy),
+        ("TagRole", own.tag_role),
+        ("UntagRole", own.untag_role),
+        ("ListRoleTags", own.list_role_tags),
+        ("ListInstanceProfilesForRole", own.list_instance_profiles_for_role),
+        ("GetUser", own.get_user),
+        ("SimulatePrincipalPolicy", own.simulate_principal_policy),
+        ("CreatePolicy", managed.create_policy),
+        ("GetPolicy", managed.get_policy),
+        ("DeletePolicy", managed.delete_policy),
+        ("CreatePolicyVersion", managed.create_policy_version),
+        ("GetPolicyVersion", managed.get_policy_version),
+        ("ListPolicyVersions", managed.list_policy_versions),
+        ("SetDefaultPolicyVersion", managed.set_default_policy_version),
+        ("DeletePolicyVersion", managed.delete_policy_version),
+        ("AttachRolePolicy", managed.attach_role_policy),
+        ("DetachRolePolicy", managed.detach_role_policy),
+        ("ListAttachedRolePolicies", managed.list_attached_role_policies),
+        ("PutRolePolicy", of_role.put_role_policy),
+        ("GetRolePolicy", of_role.get_role_policy),
+        ("DeleteRolePolicy", of_role.delete_role_policy),
+        ("ListRolePolicies", of_role.list_role_policies),
     ):
         service.operation(name)(function)
     return service

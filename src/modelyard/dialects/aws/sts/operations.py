@@ -1,6 +1,6 @@
 """STS as SageMaker's clients use it: GetCallerIdentity and AssumeRole.
 
-Everyone who signs is the default role in a session, because the SDK's get_execution_role refuses a user's Arn;
+Who signs with a lasting key is the default role in a session, as the SDK's get_execution_role refuses a user's Arn;
 a session that AssumeRole made has the rights of the key that asked for it, and asked for by a job's session it ends
 with the job (https://docs.aws.amazon.com/STS/latest/APIReference/API_Operations.html).
 """
@@ -15,7 +15,7 @@ from modelyard.core.identity.service import KeyService
 from modelyard.dialects.aws.protocol import AwsError, AwsService, Call
 
 SESSION = "modelyard"
-"""The session name of everyone who signs."""
+"""The session name of everyone who signs without one."""
 
 
 class StsOperations:
@@ -26,11 +26,14 @@ class StsOperations:
         self._roles = roles
 
     def get_caller_identity(self, call: Call, _request: dict[str, Any]) -> dict[str, Any]:
-        role = self._roles.get(self._roles.default)
+        """Also after the role was deleted: AWS ends such a session's rights, not its name."""
+        caller = call.credential
+        name = (caller and caller.role) or self._roles.default
+        session = (caller and caller.session) or SESSION
         return {
-            "UserId": f"{role.id}:{SESSION}",
+            "UserId": f"{self._roles.id_of(name)}:{session}",
             "Account": call.account,
-            "Arn": _session_arn(call.account, role.name, SESSION),
+            "Arn": _session_arn(call.account, name, session),
         }
 
     def assume_role(self, call: Call, request: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +46,8 @@ class StsOperations:
         if call.credential is None:
             raise _denied(call, arn)
         try:
-            made = self._keys.session(call.credential.access_key, request.get("DurationSeconds", 3600))
+            lifetime = request.get("DurationSeconds", 3600)
+            made = self._keys.session(call.credential.access_key, lifetime, role=role.name, session=session)
         except NotFound as error:
             raise _denied(call, arn) from error
         return {
