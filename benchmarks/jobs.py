@@ -72,7 +72,7 @@ class TrueStaging:
     def stage(self, job: Job, attempt_folder: Path) -> StagedJob:
         return StagedJob(("/bin/true",), {})
 
-    def collect(self, job: Job, attempt_folder: Path) -> Collected:
+    def collect(self, job: Job, attempt_folder: Path, failed: bool = False) -> Collected:
         return Collected()
 
     def sync_checkpoints(self, job: Job, attempt_folder: Path) -> int:

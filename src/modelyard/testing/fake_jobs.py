@@ -26,6 +26,8 @@ class FakeStaging:
     collect_fault: Exception | None = None
     staged: list[str] = field(default_factory=list)
     collected: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Jobs that were collected as failed."""
     synced: list[str] = field(default_factory=list)
 
     def stage(self, job: Job, attempt_folder: Path) -> StagedJob:
@@ -34,8 +36,9 @@ class FakeStaging:
             raise self.fault
         return StagedJob(("{python}", "-m", "worker", "{host}"), {"TRAINING_JOB_NAME": job.name})
 
-    def collect(self, job: Job, attempt_folder: Path) -> Collected:
+    def collect(self, job: Job, attempt_folder: Path, failed: bool = False) -> Collected:
         self.collected.append(job.id)
+        self.failed += [job.id] if failed else []
         if self.collect_fault is not None:
             raise self.collect_fault
         return self.left

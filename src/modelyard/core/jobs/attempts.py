@@ -54,9 +54,9 @@ class AttemptWork:
         else:
             self.sessions.revoke(record.id)
 
-    def collect(self, job: Job, record: AttemptRecord) -> Collected:
-        """Store what an ended attempt left."""
-        return self.staging.collect(job, self.folders.attempt(job.id, record.number))
+    def collect(self, job: Job, record: AttemptRecord, failed: bool) -> Collected:
+        """Store what an ended attempt left; of one that failed no model."""
+        return self.staging.collect(job, self.folders.attempt(job.id, record.number), failed)
 
     def sync(self, job: Job, record: AttemptRecord) -> None:
         """Store the checkpoints of a running attempt."""

@@ -164,7 +164,7 @@ class Mover:
         if seen.started is None:
             held.collected = Collected()
         if held.collected is None:
-            self._do(held, "collect", partial(self._work.collect, job, attempt))
+            self._do(held, "collect", partial(self._work.collect, job, attempt, outcomes.fails(job, seen)))
             return True
         line = logs.last_text(logs.log_file(self._folder(held), seen.host or job.spec.resources.hosts[0]))
         return Write(outcomes.ended(job, seen, held.collected, line))

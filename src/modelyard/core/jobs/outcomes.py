@@ -57,6 +57,11 @@ def ended(job: Job, seen: Observation, left: Collected, last_line: str | None) -
     return ending(job, phase, Result(reason, seen.exit_code, artifact, left.metrics), "exited")
 
 
+def fails(job: Job, seen: Observation) -> bool:
+    """Whether the job ends as failed by this exit, were it to end now."""
+    return _phase(job, seen) == Phase.FAILED
+
+
 def lost(job: Job, losses: int) -> Change:
     """After the ``losses``-th loss of a supervisor: another attempt if the job allows one, else the end."""
     if job.stop_requested:

@@ -62,9 +62,10 @@ class FolderStaging:
         (attempt_folder / WORKER_SPEC).chmod(0o644)
         return StagedJob(COMMAND, self._variables(job), code.requirements(attempt_folder / "ml" / names[0]))
 
-    def collect(self, job: Job, attempt_folder: Path) -> Collected:
+    def collect(self, job: Job, attempt_folder: Path, failed: bool = False) -> Collected:
         """Store what the hosts left; see the port. The model is stored when every worker handed one back, or
-        when none could (killed on a stop): then as its folder is."""
+        when none could (killed on a stop): then as its folder is. What a failed attempt wrote to its model folder is no
+        model: as with the service, ``output.tar.gz`` and checkpoints are all that a failed job leaves in its bucket."""
         names = job.spec.resources.hosts
         output = f"{job.spec.output.rstrip('/')}/{job.name}/output"
         self.sync_checkpoints(job, attempt_folder)
@@ -79,7 +80,7 @@ class FolderStaging:
                 f"{output}/output.tar.gz",
                 keep_empty=False,
             )
-            artifact = self._store_model(job, attempt_folder, output)
+            artifact = None if failed else self._store_model(job, attempt_folder, output)
         return Collected(artifact, results.failure_text(attempt_folder, names), points.read(attempt_folder, names))
 
     def sync_checkpoints(self, job: Job, attempt_folder: Path) -> int:

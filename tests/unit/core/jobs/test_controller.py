@@ -21,7 +21,7 @@ def test_a_job_passes_through_the_phases_in_order(world: World) -> None:
     assert job.state == JobState.SUCCEEDED
     assert world.phases("fit") == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     assert all(entry.message and entry.ended is not None for entry in job.transitions)
-    assert job.model_artifact == "s3://bucket/out/model.tar.gz"
+    assert job.model_artifact == "s3://bucket/out/model.tar.gz" and world.staging.failed == []
     assert job.started is not None and job.ended is not None and job.exit_code == 0
 
 
@@ -50,7 +50,7 @@ def test_an_exit_code_fails_the_job_with_the_failure_file_as_reason(world: World
     job = world.get("fit")
     assert (job.state, job.phase, job.exit_code) == (JobState.FAILED, Phase.FAILED, 1)
     assert job.failure_reason == "x" * 1024
-    assert job.model_artifact is None
+    assert job.model_artifact is None and world.staging.failed == [job.id]
     assert world.phases("fit")[-2:] == ["Uploading", "Failed"]
 
 

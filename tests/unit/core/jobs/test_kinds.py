@@ -27,7 +27,7 @@ class Named:
     def stage(self, job: Job, attempt_folder: Path) -> StagedJob:
         return StagedJob((self._name,), {})
 
-    def collect(self, job: Job, attempt_folder: Path) -> Collected:
+    def collect(self, job: Job, attempt_folder: Path, failed: bool = False) -> Collected:
         return Collected(failure=self._name)
 
     def sync_checkpoints(self, job: Job, attempt_folder: Path) -> int:

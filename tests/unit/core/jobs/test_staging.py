@@ -286,6 +286,20 @@ def test_the_failure_text_is_cut(place: Place) -> None:
     assert place.staging.collect(place.job, place.folder).failure == "é" * 1024
 
 
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_failed_attempt_leaves_its_output_and_checkpoints_but_no_model(place: Place, compressed: bool) -> None:
+    """Whether its worker packed what it had until then or was killed before it could."""
+    place.inputs.put("s3://out/ck/epoch-0", "zero")
+    place.stage(output="s3://out/r/", checkpoints="s3://out/ck", output_compressed=compressed)
+    root = place.folder / "ml/algo-1"
+    (root / "model/m").write_text("half")
+    (root / "output/data/plot").write_text("a")
+    (root / "checkpoints/epoch-1").write_text("one")
+    left = place.staging.collect(place.job, place.folder, failed=True)
+    assert left.model_artifact is None
+    assert place.inputs.names("s3://out/") == ["ck/epoch-0", "ck/epoch-1", "r/name/output/output.tar.gz"]
+
+
 def test_collecting_again_stores_the_same(place: Place) -> None:
     place.stage(output="s3://out/r/")
     (place.folder / "ml/algo-1/model/m").write_text("m")

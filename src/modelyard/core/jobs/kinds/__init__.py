@@ -34,9 +34,9 @@ class StagingByKind:
         """Also raises Invalid for a job of a kind that is here no more."""
         return self._of(job).stage(job, attempt_folder)
 
-    def collect(self, job: Job, attempt_folder: Path) -> Collected:
+    def collect(self, job: Job, attempt_folder: Path, failed: bool = False) -> Collected:
         """As ``stage``."""
-        return self._of(job).collect(job, attempt_folder)
+        return self._of(job).collect(job, attempt_folder, failed)
 
     def sync_checkpoints(self, job: Job, attempt_folder: Path) -> int:
         """As ``stage``."""
