@@ -13,6 +13,7 @@ from modelyard.app.house import House
 from modelyard.app.layout import Layout
 from modelyard.app.loops import Loop
 from modelyard.app.settings import Settings
+from modelyard.base.clock import SystemClock
 from modelyard.base.errors import NotFound
 from modelyard.core.deployments.ports import Routes
 from modelyard.edge.control import FrontControl
@@ -29,11 +30,12 @@ class Front:
     def __init__(self, settings: Settings, layout: Layout) -> None:
         listening = Listening(settings.host, settings.port, settings.tls_cert, settings.tls_key)
         options = FrontOptions(layout.run, listening, settings.front_patience, settings.account_id, settings.region)
+        clock = SystemClock()
         self._settings = settings
         self._house: House | None = None
-        self._launcher = FrontLauncher(options)
+        self._launcher = FrontLauncher(options, clock)
         needed = ("limits", "access", "credentials", "routes")
-        self._control = FrontControl(layout.run, self._replace_hung, needed=needed)
+        self._control = FrontControl(layout.run, self._replace_hung, clock, needed=needed)
         self._keeper = Loop("front", self._keep, 0.2)
 
     @property

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 
+from modelyard.base.clock import Clock
 from modelyard.base.disk import connect_unix, is_locked
 from modelyard.base.errors import Unavailable
 from modelyard.core.deployments.ports import Route
@@ -37,6 +37,7 @@ class FrontControl:
         self,
         run: Path,
         hung: Callable[[str, str], None],
+        clock: Clock,
         patience: float = 10.0,
         needed: Collection[str] = (),
     ) -> None:
@@ -46,6 +47,7 @@ class FrontControl:
         self._path = run / "front.sock"
         self._lock = run / "front.lock"
         self._hung = hung
+        self._clock = clock
         self._patience = patience
         self._state = FrontState()
         self._lacking = frozenset(needed)
@@ -84,11 +86,6 @@ class FrontControl:
         """What is allowed from now on; returns and raises as ``publish``."""
         self._push(limits=limits, access=access)
 
-    def wait_taken(self, timeout: float) -> bool:
-        """Whether a front works by the latest state within ``timeout`` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: 0 < self._number <= self._taken, timeout)
-
     def _push(self, **parts: object) -> None:
         with self._changed:
             self._state = replace(self._state, **parts)  # type: ignore[arg-type]
@@ -100,12 +97,12 @@ class FrontControl:
             connection = self._connection
         if connection is not None:
             self._send(connection)
-        end = time.monotonic() + self._patience
+        end = self._clock.monotonic() + self._patience
         with self._changed:
             while self._taken < number and not self._ending.is_set():
                 if self._connection is None and not is_locked(self._lock):
                     return
-                if time.monotonic() >= end:
+                if self._clock.monotonic() >= end:
                     raise Unavailable(what="the front does not take what the server tells it; see run/front.log")
                 self._changed.wait(PAUSE)
 

@@ -19,12 +19,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from modelyard.base.clock import Clock
 from modelyard.base.disk import is_locked
 from modelyard.base.errors import Unavailable
 from modelyard.edge.front import Listening
 
 START = 15.0
 """Seconds in which a front must listen."""
+LOOK = 0.01
+"""Seconds between two looks at something that is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,12 @@ class FrontLauncher:
     def __init__(
         self,
         options: FrontOptions,
+        clock: Clock,
         command: tuple[str, ...] = (sys.executable, "-m", "modelyard.app.front"),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._options = options
+        self._clock = clock
         self._command = command
         self._sleep = sleep
         self._process: subprocess.Popen[bytes] | None = None
@@ -148,15 +153,14 @@ class FrontLauncher:
     def _read(self, fd: int) -> str:
         """What the new front says of itself before it closes the pipe; nothing when it takes too long."""
         said = b""
-        end = time.monotonic() + START
-        while True:
-            ready, _, _ = select.select([fd], [], [], max(0.0, end - time.monotonic()))
-            if not ready:
-                return ""
-            data = os.read(fd, 4096)
-            if not data:
+        end = self._clock.monotonic() + START
+        while self._clock.monotonic() < end:
+            ready, _, _ = select.select([fd], [], [], LOOK)
+            data = os.read(fd, 4096) if ready else None
+            if data == b"":
                 return said.decode(errors="replace").strip()
-            said += data
+            said += data or b""
+        return ""
 
     def _lives(self) -> bool:
         return is_locked(self._options.run / "front.lock")
@@ -174,11 +178,11 @@ class FrontLauncher:
         return found
 
     def _wait(self, done: Callable[[], bool], timeout: float) -> bool:
-        end = time.monotonic() + timeout
+        end = self._clock.monotonic() + timeout
         while not done():
-            if time.monotonic() > end:
+            if self._clock.monotonic() > end:
                 return False
-            self._sleep(0.01)
+            self._sleep(LOOK)
         return True
 
     def _reap(self) -> None:
