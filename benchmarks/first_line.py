@@ -8,13 +8,12 @@ Target: under 1 s (median). The time of the line is the supervisor's own stamp.
 from __future__ import annotations
 
 import argparse
-import io
 import statistics
-import tarfile
 import tempfile
 import time
 from pathlib import Path
 
+from modelyard.core.jobs.packing import packed
 from modelyard.testing.server import RunningServer
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
@@ -26,22 +25,14 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, RunningServer(Path(folder, "data")) as server:
         server.client("s3").create_bucket(Bucket="bench")
-        server.client("s3").put_object(Bucket="bench", Key="source.tar.gz", Body=_source())
+        server.client("s3").put_object(
+            Bucket="bench", Key="source.tar.gz", Body=packed({"train.py": b"print('first line')\n"})
+        )
         took = [_first_line(server, f"bench-{number}") for number in range(options.jobs)]
     took.sort()
     median = statistics.median(took)
     print(f"CreateTrainingJob to the script's first line over {len(took)} jobs, seconds:")
     print(f"median {median:.3f}  min {took[0]:.3f}  max {took[-1]:.3f}  target 1.0 {'pass' if median < 1 else 'miss'}")
-
-
-def _source() -> bytes:
-    script = b"print('first line')\n"
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        member = tarfile.TarInfo("train.py")
-        member.size = len(script)
-        archive.addfile(member, io.BytesIO(script))
-    return packed.getvalue()
 
 
 def _first_line(server: RunningServer, name: str) -> float:

@@ -10,7 +10,6 @@ import builtins
 import io
 import json
 import pickle
-import tarfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
+from modelyard.core.jobs.packing import packed
 from modelyard.testing.server import RunningServer
 from tests.e2e import wire
 from tests.e2e.conftest import Journey
@@ -125,16 +125,6 @@ def model_fn(folder):
 def predict_fn(data, model):
     return builtins.SEEN
 """
-
-
-def packed(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
 
 
 def deploy(serving: Serving, model: bytes, hooks: str | None) -> Any:

@@ -6,12 +6,10 @@ The law: what was acknowledged exists once and ends right; nothing runs that nob
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import random
 import signal
-import tarfile
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from modelyard.core.jobs.packing import packed
 from modelyard.testing.server import RunningServer
 
 KILLS = 50
@@ -83,7 +82,7 @@ class Flows:
 
     def _flow(self, name: str, keeps: bool) -> None:
         s3, sagemaker = self._clients["s3"], self._clients["sagemaker"]
-        source = packed()
+        source = packed({"train.py": SCRIPT.encode()})
         if self._try(lambda: s3.put_object(Bucket="flows", Key=f"{name}.tar.gz", Body=source)) is None:
             return
         self.objects[f"{name}.tar.gz"] = source
@@ -133,15 +132,6 @@ class Flows:
                 return found
             time.sleep(0.05)
         return None
-
-
-def packed() -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w:gz") as archive:
-        member = tarfile.TarInfo("train.py")
-        member.size = len(SCRIPT)
-        archive.addfile(member, io.BytesIO(SCRIPT.encode()))
-    return target.getvalue()
 
 
 def training(name: str) -> dict[str, Any]:

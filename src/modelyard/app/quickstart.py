@@ -5,9 +5,7 @@ Owns the story that a new user sees. Every step is a call that any AWS client co
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from modelyard.app.exports import client_variables
 from modelyard.app.launch import LaunchedServer, launch
 from modelyard.app.settings import Settings
 from modelyard.base.errors import Unavailable
+from modelyard.core.jobs.packing import packed
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 FLOWERS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
@@ -209,10 +208,4 @@ def _iris() -> bytes:
 
 
 def _source() -> bytes:
-    script = resources.files("modelyard.app.example").joinpath("train.py").read_bytes()
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        member = tarfile.TarInfo("train.py")
-        member.size = len(script)
-        archive.addfile(member, io.BytesIO(script))
-    return packed.getvalue()
+    return packed({"train.py": resources.files("modelyard.app.example").joinpath("train.py").read_bytes()})

@@ -101,11 +101,6 @@ class FrameParser:
         self._buffer += data
         return self._complete()
 
-    @property
-    def idle(self) -> bool:
-        """Whether no part of a frame has been read."""
-        return not self._buffer
-
     def _complete(self) -> list[list[Raw]]:
         frames: list[list[Raw]] = []
         start = 0

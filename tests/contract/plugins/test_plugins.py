@@ -16,6 +16,7 @@ import joblib
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from modelyard.core.jobs.packing import packed
 from modelyard.testing.server import RunningServer
 
 from .conftest import TOY, distribute, served
@@ -123,12 +124,10 @@ def test_another_dialect_predicts_with_what_sagemaker_deployed(tmp_path: Path) -
 def deploy(server: RunningServer, name: str) -> None:
     folder = server.data_dir.parent
     joblib.dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), folder / "model.joblib")
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        archive.add(folder / "model.joblib", "model.joblib")
+    model = packed({"model.joblib": (folder / "model.joblib").read_bytes()})
     s3, sagemaker = server.client("s3"), server.client("sagemaker")
     s3.create_bucket(Bucket="toys")
-    s3.put_object(Bucket="toys", Key="model.tar.gz", Body=packed.getvalue())
+    s3.put_object(Bucket="toys", Key="model.tar.gz", Body=model)
     container = {"Image": "modelyard/serving:1", "ModelDataUrl": "s3://toys/model.tar.gz"}
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
     variant = {"VariantName": "A", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}

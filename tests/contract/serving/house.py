@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 import threading
 import time
 from collections.abc import Sequence
@@ -25,6 +23,7 @@ from modelyard.core.deployments.ports import Route
 from modelyard.core.deployments.service import DeploymentService
 from modelyard.core.deployments.staging import ModelStaging
 from modelyard.core.deployments.states import SETTLED
+from modelyard.core.jobs.packing import packed
 from modelyard.core.models.model import Model, ModelContainer
 from modelyard.runners.process.environments import ProcessEnvironments
 from modelyard.runners.process.pool import ProcessPool
@@ -33,17 +32,6 @@ from modelyard.serving.wire import FrameParser, Reply, decode_meta, encode_meta,
 from modelyard.stores.sql.database import Database
 from modelyard.stores.sql.deployments import SqlDeploymentTable
 from tests.contract.serving.process import SKLEARN
-
-
-def archive(files: dict[str, bytes]) -> bytes:
-    """A tar.gz of these files."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as packed:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            packed.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
 
 
 class ServingHouse:
@@ -104,9 +92,9 @@ class ServingHouse:
     def model(self, name: str, files: dict[str, bytes], image: str = SKLEARN, code: dict[str, bytes] | None = None):
         """A model in S3, its code as the v2 SDK hands it over."""
         location, variables = f"s3://models/{name}.tar.gz", {}
-        self.objects[location] = archive(files)
+        self.objects[location] = packed(files)
         if code is not None:
-            self.objects[f"s3://models/{name}-source.tar.gz"] = archive(code)
+            self.objects[f"s3://models/{name}-source.tar.gz"] = packed(code)
             variables = {
                 "SAGEMAKER_PROGRAM": "inference.py",
                 "SAGEMAKER_SUBMIT_DIRECTORY": f"s3://models/{name}-source.tar.gz",

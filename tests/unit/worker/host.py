@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.core.jobs.model import Channel, Job, JobSpec, JobState, MetricDefinition, Phase, Resources
+from modelyard.core.jobs.packing import packed
 from modelyard.core.jobs.ports import Collected
 from modelyard.core.jobs.staging import FolderStaging
 from modelyard.testing.inputs import FolderInputs
@@ -22,13 +23,7 @@ SKLEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1
 
 def archive(files: Mapping[str, str]) -> bytes:
     """A sourcedir.tar.gz."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content.encode())
-            tar.addfile(info, io.BytesIO(content.encode()))
-    return packed.getvalue()
+    return packed({name: text.encode() for name, text in files.items()})
 
 
 def unpacked(content: bytes) -> dict[str, bytes]:

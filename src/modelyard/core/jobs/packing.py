@@ -9,11 +9,12 @@ link as it is. Sockets, FIFOs and devices are left out.
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import posixpath
 import stat
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,8 +116,8 @@ def pack(folders: Sequence[Path], target: Path) -> int:
     try:
         with (
             os.fdopen(fd, "wb") as raw,
-            gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+            gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as zipped,
+            tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
         ):
             count = _fill(archive, folders)
         temporary.replace(target)
@@ -124,6 +125,17 @@ def pack(folders: Sequence[Path], target: Path) -> int:
         temporary.unlink(missing_ok=True)
         raise
     return count
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """A tar.gz of these files, in memory: what SDKs call sourcedir.tar.gz."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return target.getvalue()
 
 
 def _fill(archive: tarfile.TarFile, folders: Sequence[Path]) -> int:
