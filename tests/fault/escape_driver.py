@@ -1,6 +1,7 @@
 """Sets up a machine with things worth stealing, runs escapes.py in a sandbox, prints what came of it as JSON.
 
-``python escape_driver.py FOLDER job|isolated|worker|bare``; run as root or as a normal user, perhaps with a terminal.
+``python escape_driver.py FOLDER job|isolated|worker|landlock|bare``; run as root or as a normal user, perhaps with a
+terminal.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from modelyard.base.disk import RealDisk  # noqa: E402
 from modelyard.core.deployments.ports import WorkerSpec  # noqa: E402
 from modelyard.core.jobs.ports import Attempt  # noqa: E402
 from modelyard.runners.process.pool import ProcessPool  # noqa: E402
-from modelyard.runners.process.probe import probe  # noqa: E402
+from modelyard.runners.process.probe import SandboxReport, probe  # noqa: E402
 from modelyard.runners.process.rules import Rules  # noqa: E402
 from modelyard.runners.process.runner import ProcessRunner  # noqa: E402
 
@@ -35,7 +37,7 @@ SECRET = "open sesame 7f3a"
 
 
 def main(root: Path, kind: str) -> dict[str, Any]:
-    if kind == "bare" and os.geteuid() == 0:
+    if kind in ("bare", "landlock") and os.geteuid() == 0:
         raise SystemExit("never as root: without a sandbox the escapes change the machine")
     facts, listening, udp, sentinel = furnish(root)
     own = "own" if probe(COMMAND).pasta else "host"
@@ -64,6 +66,9 @@ def attack(root: Path, kind: str, facts: dict[str, Any]) -> str:
         return subprocess.run(command, capture_output=True, text=True, close_fds=False, check=False).stdout
     if kind == "preload":
         return run_job(root, (sys.executable, "-c", "print('ran')"), {"LD_PRELOAD": library(root)})
+    if kind == "landlock":
+        root.chmod(0o755)
+        return run_job(root, command, network=False, tier="landlock")
     if kind == "worker":
         return run_worker(root, command)
     return run_job(root, command, network=kind == "job")
@@ -116,8 +121,12 @@ def gateways() -> list[str]:
     return [socket.inet_ntoa(bytes.fromhex(fields[2])[::-1]) for fields in lines if int(fields[2], 16)]
 
 
-def rules(root: Path) -> Rules:
-    return Rules(COMMAND, hidden=(root / "data",), server_lock=root / "data" / "run" / "server.lock")
+def rules(root: Path, tier: str = "bubblewrap") -> Rules:
+    found = Rules(COMMAND, hidden=(root / "data",), server_lock=root / "data" / "run" / "server.lock")
+    if tier == "landlock":
+        only = SandboxReport("landlock", ("no namespaces here",))
+        return replace(found, probe=lambda command: only, allow_unsandboxed=True)
+    return found
 
 
 def library(root: Path) -> str:
@@ -133,13 +142,18 @@ def library(root: Path) -> str:
 
 
 def run_job(
-    root: Path, command: tuple[str, ...], variables: dict[str, str] | None = None, *, network: bool = True
+    root: Path,
+    command: tuple[str, ...],
+    variables: dict[str, str] | None = None,
+    *,
+    network: bool = True,
+    tier: str = "bubblewrap",
 ) -> str:
     folder = root / "data" / "jobs" / "this" / "1"
     for part in ("ml/algo-1", "out/algo-1"):
         (folder / part).mkdir(parents=True)
     (folder / "worker.json").write_text("{}")
-    runner = ProcessRunner(rules(root), RealDisk(), SystemClock())
+    runner = ProcessRunner(rules(root, tier), RealDisk(), SystemClock())
     readable = (root / "data" / "envs",)
     readable[0].mkdir()
     runner.start(

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from modelyard.app.supervisor import COMMAND
+from modelyard.runners.process import landlock
 from modelyard.runners.process.probe import probe
 from tests.fault.normal_user import USER, as_normal_user
 
@@ -102,6 +103,21 @@ def test_without_a_sandbox_the_same_tries_succeed(folder: Path) -> None:
         "see_other_networks",
         "use_inherited_descriptors",
     } <= set(found)
+
+
+@pytest.mark.skipif(landlock.abi() < 6, reason="this kernel has no Landlock, or an old one")
+def test_landlock_holds_files_processes_and_tcp_and_nothing_more(folder: Path) -> None:
+    """What gets through is what docs/operation.md says of this tier; a kernel that gives it refuses namespaces too."""
+    result = run(folder, "normal", "landlock")
+    through = {
+        "new_user_namespace", "child_in_new_user_namespace", "reach_sockets_of_the_server", "see_other_processes",
+        "see_other_networks", "raise_limits",
+        "keep_capabilities",  # of the bounding set alone, which no program can draw on any more
+    }  # fmt: skip
+    assert set(got(result["log"])) <= through, got(result["log"])
+    assert {"reach_sockets_of_the_server", "see_other_processes"} <= set(got(result["log"]))
+    assert "UDP came through" in result["log"]
+    assert result["sentinel"], "a process outside was ended"
 
 
 @pytest.mark.parametrize("user", USERS)

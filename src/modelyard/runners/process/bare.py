@@ -1,21 +1,28 @@
-"""Running without a sandbox, where the kernel gives no namespaces. Nothing is isolated; the guard ends it all.
+"""Running without a sandbox, where the kernel gives no namespaces; the guard ends it all.
 
-Owns telling the command where its files are, as no mount puts them at their published places.
+Owns telling the command where its files are, as no mount puts them at their published places. Nothing is isolated
+but what Landlock holds, where it is asked to.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 
 from modelyard.runners.process import kernel
 from modelyard.runners.process.sandbox import ML, RUN, Box
 
 
-def become(box: Box, status: int, release: int, passed: tuple[int, ...]) -> None:
-    """Turn into the command, once released. Speaks as bubblewrap does: first who to watch, then that it began."""
+def become(box: Box, status: int, release: int, passed: tuple[int, ...], confine: Callable[[Box], None] | None) -> None:
+    """Turn into the command, once released. Speaks as bubblewrap does: first who to watch, then that it began.
+
+    ``confine`` restricts this process to what the box shows.
+    """
     os.setsid()
     kernel.forbid_new_privileges()
+    if confine is not None:
+        confine(box)
     os.write(status, json.dumps({"child-pid": os.getppid()}).encode() + b"\n")
     os.read(release, 1)
     os.write(status, b'{"exit-code": 0}\n')

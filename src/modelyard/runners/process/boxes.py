@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from modelyard.base.disk import write_all
@@ -157,9 +157,11 @@ def start(
     group: Cgroup | None,
     passed: Mapping[str, int],
     network: Network | None = None,
+    confine: Callable[[Box], None] | None = None,
 ) -> RunningBox:
     """Fork a guard whose child becomes ``box``. ``bwrap`` empty: no sandbox. ``lock`` is kept open by the guard, which
-    removes ``group`` when we cannot. ``network``: one that it enters, where its own is not private.
+    removes ``group`` when we cannot. ``network``: one that it enters, where its own is not private. ``confine``: what
+    restricts it where there is no sandbox.
 
     ``passed``: descriptors to hand in, by the variable that names each.
     """
@@ -175,7 +177,7 @@ def start(
         if bwrap:
             _become(box, bwrap, uid, their_status, their_release, tuple(passed.values()), network)
         else:
-            bare.become(box, their_status, their_release, tuple(passed.values()))
+            bare.become(box, their_status, their_release, tuple(passed.values()), confine)
 
     supervisor = os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, {guard.TELL})

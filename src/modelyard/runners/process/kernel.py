@@ -13,6 +13,7 @@ import platform
 import signal
 import socket
 import struct
+from collections.abc import Sequence
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -25,10 +26,19 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRI
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
-_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _LANDLOCK_VERSION_FLAG = 1
-_LANDLOCK_ABI_WITH_SCOPES = 6
+_LANDLOCK_PATH_BENEATH = 1
+_LANDLOCK_ABI_WITH_TCP, _LANDLOCK_ABI_WITH_SCOPES = 4, 6
 _LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, _LANDLOCK_SCOPE_SIGNAL = 1, 2
+_LANDLOCK_SCOPES = _LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | _LANDLOCK_SCOPE_SIGNAL
+_LANDLOCK_TCP = 3
+_LANDLOCK_FILES = {1: 13, 2: 14, 3: 15, 5: 16}
+"""How many of the rights to files a version knows, from the first that knows so many."""
+FS_EXECUTE, FS_READ_FILE, FS_READ_DIR = 1 << 0, 1 << 2, 1 << 3
+FS_OF_FILES = FS_EXECUTE | 1 << 1 | FS_READ_FILE | 1 << 14 | 1 << 15
+"""Rights that a rule on something else than a folder may name: to run, write, read, truncate, ioctl."""
+_CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -133,18 +143,73 @@ def scope_ipc() -> bool:
 
     False where the kernel knows no Landlock scopes (before 6.12); needs ``forbid_new_privileges`` first.
     """
-    call = _libc.syscall
-    version = call(
-        ctypes.c_long(_LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint32(_LANDLOCK_VERSION_FLAG)
-    )
-    if version < _LANDLOCK_ABI_WITH_SCOPES:
-        return False
-    scopes = _LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | _LANDLOCK_SCOPE_SIGNAL
-    rules = ctypes.create_string_buffer(struct.pack("QQQ", 0, 0, scopes))
-    ruleset = call(ctypes.c_long(_LANDLOCK_CREATE_RULESET), rules, ctypes.c_size_t(24), ctypes.c_uint32(0))
-    if ruleset < 0:
+    if landlock_version() < _LANDLOCK_ABI_WITH_SCOPES:
         return False
     try:
-        return bool(call(ctypes.c_long(_LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset), ctypes.c_uint32(0)) == 0)
+        _landlock_restrict(_landlock_ruleset(0, 0, _LANDLOCK_SCOPES))
+    except OSError:
+        return False
+    return True
+
+
+def landlock_version() -> int:
+    """What this kernel knows of Landlock; 0: nothing."""
+    version = _libc.syscall(
+        ctypes.c_long(_LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint32(_LANDLOCK_VERSION_FLAG)
+    )
+    return max(0, int(version))
+
+
+def landlock_files() -> int:
+    """Every right to files that this kernel can hold."""
+    version = landlock_version()
+    return (1 << max(count for first, count in _LANDLOCK_FILES.items() if first <= version)) - 1
+
+
+def landlock(rules: Sequence[tuple[str, int]], *, tcp: bool) -> None:
+    """Hold this process and its children to these rights below these paths; ``tcp``: to no TCP either, where the
+    kernel can; to its own signals and abstract sockets, where it can. Needs ``forbid_new_privileges`` first."""
+    version, every = landlock_version(), landlock_files()
+    net = _LANDLOCK_TCP if tcp and version >= _LANDLOCK_ABI_WITH_TCP else 0
+    ruleset = _landlock_ruleset(every, net, _LANDLOCK_SCOPES if version >= _LANDLOCK_ABI_WITH_SCOPES else 0)
+    for path, allowed in rules:
+        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = ctypes.create_string_buffer(struct.pack("=Qi", allowed & every, opened))
+        added = _libc.syscall(
+            ctypes.c_long(_LANDLOCK_ADD_RULE),
+            ctypes.c_int(ruleset),
+            ctypes.c_int(_LANDLOCK_PATH_BENEATH),
+            rule,
+            ctypes.c_uint32(0),
+        )
+        os.close(opened)
+        _checked(added, f"landlock_add_rule {path}")
+    _landlock_restrict(ruleset)
+
+
+def _landlock_ruleset(files: int, net: int, scopes: int) -> int:
+    handled = (files, net, scopes)
+    version = landlock_version()
+    known = 3 if version >= _LANDLOCK_ABI_WITH_SCOPES else 2 if version >= _LANDLOCK_ABI_WITH_TCP else 1
+    text = struct.pack(f"{known}Q", *handled[:known])
+    made = _libc.syscall(
+        ctypes.c_long(_LANDLOCK_CREATE_RULESET),
+        ctypes.create_string_buffer(text),
+        ctypes.c_size_t(len(text)),
+        ctypes.c_uint32(0),
+    )
+    return _checked(made, "landlock_create_ruleset")
+
+
+def _landlock_restrict(ruleset: int) -> None:
+    try:
+        done = _libc.syscall(ctypes.c_long(_LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset), ctypes.c_uint32(0))
+        _checked(done, "landlock_restrict_self")
     finally:
         os.close(ruleset)
+
+
+def drop_capabilities() -> None:
+    """Give up every capability; after ``forbid_new_privileges`` no program started from here on regains one."""
+    header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
+    _checked(_libc.capset(header, ctypes.create_string_buffer(24)), "capset")

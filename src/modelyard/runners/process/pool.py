@@ -44,11 +44,8 @@ class ProcessPool:
         if not worker.folder.is_dir():
             raise FileNotFoundError(worker.folder)
         report = self._rules.report()
-        if report.tier == "none" and not self._rules.allow_unsandboxed:
-            raise Unavailable(
-                what="this machine gives no sandbox, and models are untrusted: "
-                f"{'; '.join(report.reasons)}. {report.mend} Or set allow_unsandboxed for models you trust."
-            )
+        if report.tier != "bubblewrap" and not self._rules.allow_unsandboxed:
+            raise Unavailable(what=report.refuses("A model, which may be anybody's,"))
         for folder in ("ml", "out"):
             (worker.folder / folder).mkdir(exist_ok=True)
         launch(self._rules.supervisor, self._spec(worker))

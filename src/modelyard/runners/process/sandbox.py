@@ -111,6 +111,11 @@ def _system(hidden: Sequence[str], made: Collection[str]) -> list[str]:
     return options
 
 
+def system_folders() -> list[str]:
+    """The system's own folders and files that every job may read, whether they exist or not."""
+    return [*_TOP, *_SYSTEM, *_optional_software(), *(f"/etc/{name}" for name in _ETC)]
+
+
 def _optional_software() -> list[str]:
     """What lies below /opt, which itself must be made anew to hold /opt/ml."""
     try:

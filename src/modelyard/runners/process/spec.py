@@ -13,6 +13,9 @@ from modelyard.runners.process.limits import Limits
 from modelyard.runners.process.networks import Uplink
 from modelyard.runners.process.sandbox import Bind, Box
 
+Tier = Literal["bubblewrap", "landlock", "none"]
+"""How far user code is held: in namespaces of its own, to its own files, not at all."""
+
 
 class Spec(NamedTuple):
     """One attempt or endpoint worker. ``folder`` exists and is its own."""
@@ -21,7 +24,7 @@ class Spec(NamedTuple):
     folder: str
     boxes: tuple[Box, ...]
     limits: Limits
-    tier: Literal["bubblewrap", "none"]
+    tier: Tier
     bwrap: str = ""
     uid: int | None = None
     """The unprivileged user that a supervisor running as root turns into; None: the user it runs as."""

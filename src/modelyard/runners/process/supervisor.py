@@ -22,7 +22,7 @@ from typing import Any
 
 from modelyard.base.clock import Clock
 from modelyard.base.disk import Disk, is_locked, listen_unix, write_all, write_durably
-from modelyard.runners.process import boxes, cgroups, guard, kernel, limits, networks, records
+from modelyard.runners.process import boxes, cgroups, guard, kernel, landlock, limits, networks, records
 from modelyard.runners.process.lines import LineLog
 from modelyard.runners.process.sandbox import Box
 from modelyard.runners.process.spec import Spec
@@ -137,6 +137,7 @@ class _Run:
         spec, bounds = self._spec, self._spec.limits
         bwrap = spec.bwrap if spec.tier == "bubblewrap" else ""
         passed = self._passed()
+        confine = partial(landlock.confine, alone=len(spec.boxes) == 1) if spec.tier == "landlock" else None
         for box in spec.boxes:
             own = self._boxed(box)
             self._logs.append(LineLog(box.log, bounds.log_bytes, self._clock))
@@ -145,7 +146,8 @@ class _Run:
             group = cgroups.make(name, bounds.memory, bounds.processes, bounds.cpu_weight)
             self._groups.append(group)
             given = {**passed, **secrets}
-            self._boxes.append(boxes.start(own, bounds, bwrap, spec.uid, self._lock, group, given, self._network))
+            started = boxes.start(own, bounds, bwrap, spec.uid, self._lock, group, given, self._network, confine)
+            self._boxes.append(started)
             for descriptor in secrets.values():
                 os.close(descriptor)
         for descriptor in passed.values():
