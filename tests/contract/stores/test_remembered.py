@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -94,3 +96,56 @@ def test_a_reader_never_misses_what_was_written_before_it_asked(tmp_path: Path) 
     for reader in readers:
         reader.join()
     assert missed == []
+
+
+def test_every_commit_of_another_process_makes_another_version(tmp_path: Path) -> None:
+    database = open_database(tmp_path)
+    program = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "for line in sys.stdin: c.execute(line); print(flush=True)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "catalogue.db")]
+    seen = {database.version()}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        statements = ["CREATE TABLE t (x)", *["INSERT INTO t VALUES (1)"] * 50, "UPDATE t SET x = 2", "VACUUM"]
+        for statement in statements:
+            other.stdin.write(f"{statement}\n")
+            other.stdin.flush()
+            other.stdout.readline()
+            seen.add(database.version())
+    assert len(seen) == 1 + len(statements)
+    assert None not in seen
+
+
+def test_a_version_holds_while_nothing_is_committed(tmp_path: Path) -> None:
+    database = open_database(tmp_path)
+    before = database.version()
+    with database.read() as connection:
+        connection.execute(text("SELECT count(*) FROM models")).scalar_one()
+    with pytest.raises(ZeroDivisionError), database.write():
+        raise ZeroDivisionError
+    assert database.version() == before
+
+
+def test_a_database_that_is_closed_leaves_the_locks_of_others(tmp_path: Path) -> None:
+    """Closing any descriptor of the index would give up all locks of this process on it."""
+    ours, theirs = open_database(tmp_path), open_database(tmp_path)
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    command = [sys.executable, "-c", program, str(tmp_path / "catalogue.db")]
+    with theirs.write():
+        assert ours.version() is not None
+        ours.close()
+        tried = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "database is locked" in tried.stderr
+    theirs.close()
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_a_closed_database_and_one_in_memory_tell_no_version(tmp_path: Path) -> None:
+    database = open_database(tmp_path)
+    assert database.version() is not None
+    database.close()
+    assert database.version() is None
+    assert Database("sqlite://").version() is None

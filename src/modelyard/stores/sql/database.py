@@ -16,6 +16,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 
+from modelyard.stores.sql import commits
+from modelyard.stores.sql.commits import Commits
+
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -25,8 +28,13 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else None
-        self._watch: Any = None
+        self._file = self.engine.url.database or "" if self._turn is not None else ""
+        """The database's file, where it is one."""
+        self._commits: Commits | None = None
         self._watching = threading.Lock()
+        self._is_open = True
+        self._is_watchable = self._turn is not None
+        commits.enter(self._file)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -50,18 +58,22 @@ class Database:
                 raise
             connection.commit()
 
-    def version(self) -> int | None:
-        """A number that is another after every commit by anyone; None where the database does not tell.
+    def version(self) -> bytes | None:
+        """Bytes that are others after every commit by anyone; None where the database does not tell.
 
-        A few microseconds (https://www.sqlite.org/pragma.html#pragma_data_version).
+        A fraction of a microsecond, without a lock.
         """
-        if self.engine.dialect.name != "sqlite":
-            return None
+        watched = self._commits or self._watch()
+        return watched.version() if watched is not None else None
+
+    def _watch(self) -> Commits | None:
         with self._watching:
-            if self._watch is None:
-                # It never writes: data_version tells a connection of the commits of all others.
-                self._watch = self.engine.raw_connection()
-            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+            if self._commits is None and self._is_open and self._is_watchable:
+                try:
+                    self._commits = Commits(self._file, self.engine.raw_connection())
+                except OSError:
+                    self._is_watchable = False
+            return self._commits
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision; safe to run at every start.
@@ -87,10 +99,13 @@ class Database:
 
     def close(self) -> None:
         with self._watching:
-            if self._watch is not None:
-                self._watch.close()
-                self._watch = None
-        self.engine.dispose()
+            was_open, self._is_open = self._is_open, False
+            watched, self._commits = self._commits, None
+            if watched is not None:
+                watched.close_connection()
+            self.engine.dispose()
+            if was_open:
+                commits.leave(self._file, watched)
 
 
 def _engine(url: str) -> Engine:

@@ -1,7 +1,7 @@
 """What was read from the database and has not changed since.
 
 Owns when a remembered answer may be given: while nobody, in this process or another, has committed anything.
-Asking that takes a few microseconds, a query through SQLAlchemy a hundred. Where the database cannot tell,
+Asking that takes less than a microsecond, a query through SQLAlchemy a hundred. Where the database cannot tell,
 nothing is remembered.
 """
 
@@ -23,7 +23,7 @@ class Remembered:
         self._database = database
         self._limit = limit
         self._guard = threading.Lock()
-        self._version = -1
+        self._version: bytes | None = None
         self._answers: dict[Hashable, object] = {}
 
     def get(self, key: Hashable, read: Callable[[], T]) -> T:
@@ -37,7 +37,7 @@ class Remembered:
         answers[key] = answer = read()  # read after the version was: at least as new
         return answer
 
-    def _of(self, version: int) -> dict[Hashable, object]:
+    def _of(self, version: bytes) -> dict[Hashable, object]:
         with self._guard:
             if version != self._version or len(self._answers) >= self._limit:
                 self._version, self._answers = version, {}
