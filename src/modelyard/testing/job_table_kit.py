@@ -328,6 +328,28 @@ class JobTableContract:
         with pytest.raises(NotFound):
             table.request_stop(new_job(2).id, "")
 
+    # documents
+
+    def test_a_document_is_replaced_without_a_lease_and_moves_nothing(self, table: JobTable) -> None:
+        claim = self.begun(table)
+        job = table.amend(claim.job.id, lambda job: {**job.document, "phase": str(job.phase)})
+        assert job.document == {"phase": "Downloading"} and job.modified > claim.job.modified
+        assert replace(job, document={}, modified=claim.job.modified) == claim.job
+        assert table.get(job.id) == job
+        assert moved(table, claim.lease, RUN).job.document == job.document
+
+    def test_an_amendment_that_raises_changes_nothing(self, table: JobTable) -> None:
+        job = table.create(new_job(1), {}, "")
+
+        def refuse(_job: Job) -> dict[str, Any]:
+            raise Conflict(what="not now")
+
+        with pytest.raises(Conflict):
+            table.amend(job.id, refuse)
+        assert table.get(job.id) == job
+        with pytest.raises(NotFound):
+            table.amend(new_job(2).id, lambda _job: {})
+
     # deletion and freeing
 
     def test_only_an_ended_job_can_be_deleted_and_goes_whole(self, table: JobTable) -> None:

@@ -121,9 +121,9 @@ class Staging(Protocol):
     """Fills an attempt's folder and reads it out. Thread-safe; may take long; runs outside any transaction.
 
     ``stage`` finds the folder made and empty, and writes below it what the hosts of ``job.spec.resources.hosts`` need.
-    ``collect`` may run again after a crash, also in two processes at once: the same results under the same
-    names. Of an attempt that ``failed`` it stores everything but a model. Both raise a ModelyardError whose message is fit for the user when the fault is theirs (an input
-    that does not exist, a requirement refused); the job then fails with it.
+    ``collect`` may run again after a crash, also in two processes at once: the same results under the same names. Of
+    an attempt that ``failed`` it stores everything but a model. Both raise a ModelyardError whose message is fit for
+    the user when the fault is theirs (an input that does not exist, a requirement refused); the job then fails with it.
     """
 
     def stage(self, job: Job, attempt_folder: Path) -> StagedJob: ...

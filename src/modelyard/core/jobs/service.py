@@ -19,7 +19,7 @@ from modelyard.core.jobs.logs import FROM_START, Window
 from modelyard.core.jobs.model import Job, JobQuery, JobState, LogPage, LogStream, Metric, NewJob, Phase
 from modelyard.core.jobs.ports import Environments
 from modelyard.core.jobs.states import TERMINAL
-from modelyard.core.jobs.table import AttemptRecord, JobTable
+from modelyard.core.jobs.table import Amend, AttemptRecord, JobTable
 
 
 class JobService:
@@ -63,6 +63,11 @@ class JobService:
     def list(self, query: JobQuery) -> Page[Job]:
         """One page of jobs."""
         return self._table.list(query)
+
+    def amend(self, id_or_name: str, amended: Amend, kind: str = "training") -> Job:
+        """Replace the document that a door keeps with its job by what ``amended`` makes of the job as it is; nothing
+        that decides how the job runs. Raises NotFound, and what ``amended`` raises; then nothing has changed."""
+        return self._table.amend(self.get(id_or_name, kind).id, amended)
 
     def stop(self, id_or_name: str, kind: str = "training") -> Job:
         """Ask a job to end: it is ``stopping`` when this returns. Raises NotFound; Conflict when it has ended."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from modelyard.base.errors import ModelyardError
 from modelyard.base.paging import Page
@@ -105,6 +105,9 @@ class Demand:
 Choose = Callable[[Sequence[Demand], Sequence[Demand]], Collection[str]]
 """Of (waiting, in order of arrival; active): the ids to admit. Pure: it runs inside a transaction."""
 
+Amend = Callable[[Job], Mapping[str, Any]]
+"""Of a job as it is: the document that replaces its own. Pure: it runs inside a transaction, maybe more than once."""
+
 
 class JobTable(Protocol):
     """Where jobs are kept.
@@ -152,6 +155,10 @@ class JobTable(Protocol):
 
     def request_stop(self, job_id: str, message: str) -> Job:
         """Raises NotFound, and Conflict when the job has ended. Again on a stopping job: nothing changes."""
+
+    def amend(self, job_id: str, amended: Amend) -> Job:
+        """Replace a job's document; no lease is needed, for no move reads it. Raises NotFound, and what ``amended``
+        raises."""
 
     def delete(self, job_id: str) -> None:
         """Forget a job that has ended, with its attempts, metrics and tags. Raises NotFound, Conflict."""

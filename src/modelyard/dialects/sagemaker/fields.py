@@ -141,6 +141,26 @@ def _training_extras() -> Iterator[Field]:
     yield from _all(_TRAINING, "kept", "SessionChainingConfig", "not shown by DescribeTrainingJob, as in the service")
 
 
+def _training_update() -> Iterator[Field]:
+    update = "UpdateTrainingJob"
+    yield from _all(update, "acted", "TrainingJobName")
+    yield from _all(
+        update,
+        "kept",
+        "ProfilerConfig ProfilerRuleConfigurations",
+        "while the job is in progress; no profiler is attached",
+    )
+    yield from _all(
+        update, "kept", "RemoteDebugConfig", "while the job is Downloading or Training; no remote shell is attached"
+    )
+    yield from _all(
+        update,
+        "kept",
+        "ResourceConfig",
+        "of a job that asked for a warm pool, while it is in progress or Completed; environments are always kept warm",
+    )
+
+
 def _model() -> Iterator[Field]:
     operation = "CreateModel"
     yield from _all(operation, "acted", "ModelName Tags")
@@ -273,6 +293,7 @@ def _notebooks() -> Iterator[Field]:
 
 FIELDS: tuple[Field, ...] = (
     *_training(),
+    *_training_update(),
     *_model(),
     *_endpoint_config(),
     *_endpoints(),

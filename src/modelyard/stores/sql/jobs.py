@@ -20,6 +20,7 @@ from modelyard.base.paging import Page
 from modelyard.core.jobs import states
 from modelyard.core.jobs.model import Job, JobQuery, JobState, Metric, Phase
 from modelyard.core.jobs.table import (
+    Amend,
     AttemptActive,
     AttemptRecord,
     Change,
@@ -32,6 +33,7 @@ from modelyard.core.jobs.table import (
 )
 from modelyard.stores.sql.database import Database
 from modelyard.stores.sql.job_rows import (
+    TICK,
     active_attempts,
     attempt_of,
     followed,
@@ -140,6 +142,17 @@ class SqlJobTable:
             stopping = replace(moved(job, stop, self._now(connection)), stop_requested=True)
             write_jobs(connection, [(job, stopping)])
             return stopping
+
+        return self._together.run(change)
+
+    def amend(self, job_id: str, amended: Amend) -> Job:
+        def change(connection: Connection) -> Job:
+            [job] = jobs_of(connection, [_locked(connection, job_id)])
+            modified = max(self._now(connection), job.modified + TICK)
+            after = replace(job, document=dict(amended(job)), modified=modified)
+            columns = {"document": after.document, "modified": modified}
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(columns))
+            return after
 
         return self._together.run(change)
 

@@ -18,7 +18,8 @@ from modelyard.dialects.sagemaker.services import Answer, Request, SageMakerServ
 from modelyard.dialects.sagemaker.translate.locations import bucket_of, key_of
 from modelyard.dialects.sagemaker.translate.states import TRAINING
 from modelyard.dialects.sagemaker.translate.training import new_job
-from modelyard.dialects.sagemaker.translate.training_job import description, is_settled, summary
+from modelyard.dialects.sagemaker.translate.training_job import arn_of, description, is_settled, summary
+from modelyard.dialects.sagemaker.translate.training_update import in_status, updated
 
 
 class TrainingOperations:
@@ -31,6 +32,7 @@ class TrainingOperations:
         service.operation("CreateTrainingJob", overlay=CREATE_TRAINING_JOB)(self.create_training_job)
         service.operation("DescribeTrainingJob")(self.describe_training_job)
         service.operation("ListTrainingJobs", inline=True)(self.list_training_jobs)
+        service.operation("UpdateTrainingJob")(self.update_training_job)
         service.operation("StopTrainingJob")(self.stop_training_job)
         service.operation("DeleteTrainingJob")(self.delete_training_job)
 
@@ -59,6 +61,12 @@ class TrainingOperations:
         shown = [job for job in found.items if status in (None, TRAINING[job.state])]
         return query.answer("TrainingJobSummaries", (summary(job, call.account) for job in shown), found.next)
 
+    def update_training_job(self, call: Call, request: Request) -> Answer:
+        name = request["TrainingJobName"]
+        with worded(_arn(call, name)):
+            job = self._services.jobs.amend(name, lambda job: updated(job, request))
+        return {"TrainingJobArn": str(arn_of(job, call.account))}
+
     def stop_training_job(self, call: Call, request: Request) -> None:
         name = request["TrainingJobName"]
         with worded(_arn(call, name)):
@@ -66,7 +74,7 @@ class TrainingOperations:
             try:
                 self._services.jobs.stop(job.id)
             except Conflict as error:
-                raise refused(_in_status(self._services.jobs.get(job.id))) from error
+                raise refused(in_status(self._services.jobs.get(job.id))) from error
         self._services.holds.mark(job.id)
 
     def delete_training_job(self, call: Call, request: Request) -> None:
@@ -76,7 +84,7 @@ class TrainingOperations:
             try:
                 self._services.jobs.delete(job.id)
             except Conflict as error:
-                raise AwsError("ResourceInUse", _in_status(self._services.jobs.get(job.id))) from error
+                raise AwsError("ResourceInUse", in_status(self._services.jobs.get(job.id))) from error
 
     def _find(self, call: Call, request: Request, listing: Listing) -> Page[Job]:
         if request.get("WarmPoolStatusEquals"):
@@ -109,10 +117,6 @@ class TrainingOperations:
 
 def _arn(call: Call, name: str) -> Arn:
     return Arn(call.region, call.account, TRAINING_JOB, name)
-
-
-def _in_status(job: Job) -> str:
-    return f"The request was rejected because the training job is in status {TRAINING[job.state]}."
 
 
 def _plan(job: Job) -> str | None:
