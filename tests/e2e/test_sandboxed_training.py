@@ -7,7 +7,9 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import joblib
 import numpy as np
@@ -20,6 +22,8 @@ from modelyard.base.clock import SystemClock
 from modelyard.base.disk import RealDisk
 from modelyard.core.jobs.model import Job
 from modelyard.core.jobs.ports import Attempt, Collected, Observation
+from modelyard.runners.process import landlock
+from modelyard.runners.process.probe import SandboxReport
 from modelyard.runners.process.rules import Rules
 from modelyard.runners.process.runner import ProcessRunner
 from tests.unit.worker.host import Host, channel, job, metric, unpacked
@@ -92,6 +96,23 @@ def test_scikit_learn_on_iris_gives_the_model_that_it_gives_outside(sandbox: San
     assert np.allclose(model.predict_proba(X), outside.predict_proba(X))
     assert [m.value for m in left.metrics] == [round(outside.score(X, y), 6)]
     assert "output.tar.gz" in sandbox.host.inputs.names("s3://out/")[1]
+
+
+@pytest.mark.parametrize("tier", ["landlock", "none"])
+def test_it_trains_without_namespaces_too(sandbox: Sandbox, tier: Literal["landlock", "none"]) -> None:
+    if tier == "landlock" and landlock.abi() == 0:
+        pytest.skip("this kernel has no Landlock")
+    report = SandboxReport(tier, ("no namespaces",))
+    sandbox.rules = replace(sandbox.rules, probe=lambda command: report)
+    sandbox.runner = ProcessRunner(sandbox.rules, RealDisk(), SystemClock())
+    sandbox.host.inputs.put("s3://data/iris/iris.csv", load_iris(as_frame=True).frame.to_csv(index=False))
+    what = sandbox.host.script(
+        {"train.py": (SCRIPTS / "sklearn_iris" / "train.py").read_text()},
+        channels=(channel("train", "s3://data/iris/"),),
+    )
+    seen, log, left = sandbox.train(what)
+    assert (seen.state, seen.exit_code) == ("exited", 0), log
+    assert list(unpacked(sandbox.host.inputs.get(str(left.model_artifact)))) == ["model.joblib"]
 
 
 def test_the_first_line_comes_within_a_second(sandbox: Sandbox) -> None:

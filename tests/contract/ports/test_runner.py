@@ -1,9 +1,14 @@
 """ProcessRunner keeps the runner's contract, in a sandbox where the machine gives one, and without."""
 
+import json
+import os
+import signal
 import socket
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +20,7 @@ from modelyard.runners.process import landlock
 from modelyard.runners.process.probe import SandboxReport
 from modelyard.runners.process.rules import Rules
 from modelyard.runners.process.runner import ProcessRunner
-from modelyard.testing.runner_kit import RunnerContract, attempt, finish, texts
+from modelyard.testing.runner_kit import RunnerContract, attempt, finish, texts, until
 
 
 def no_sandbox(command: tuple[str, ...]) -> SandboxReport:
@@ -94,6 +99,86 @@ class TestWithoutSandbox(RunnerContract):
         allowing.start(attempt(tmp_path / "a", "print('ran')", network=False))
         assert finish(allowing, tmp_path / "a").exit_code == 0
         assert texts(tmp_path / "a") == ["ran"]
+
+
+class TestLink:
+    """Without a sandbox: the absolute path that a job's command names leads to its files, for one job at a time."""
+
+    CODE = "import sys, time\nopen(sys.argv[2] + '/model/name', 'a').write(sys.argv[3])\nprint('in', flush=True)\n"
+
+    @pytest.fixture(params=["none", "landlock"])
+    def runner(self, request: pytest.FixtureRequest, tmp_path: Path) -> ProcessRunner:
+        if request.param == "landlock" and landlock.abi() == 0:
+            pytest.skip("this kernel has no Landlock")
+        self.link = tmp_path / "opt" / "ml"
+        self.link.parent.mkdir()
+        tier = no_sandbox if request.param == "none" else only_landlock
+        rules = Rules(COMMAND, (tmp_path,), tmp_path / "server.lock", probe=tier, link=str(self.link))
+        return ProcessRunner(rules, RealDisk(), SystemClock())
+
+    def start(self, runner: ProcessRunner, folder: Path, then: str = "", **given: Any) -> None:
+        code = f"{self.CODE}{then}"
+        command = (sys.executable, "-I", "-S", "-c", code, "{host}", str(self.link), folder.name)
+        runner.start(attempt(folder, "", command=command, fixed_paths=True, **given))
+
+    def test_the_path_leads_to_the_jobs_files_while_it_runs(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        self.start(runner, tmp_path / "a")
+        assert finish(runner, tmp_path / "a").exit_code == 0
+        assert (tmp_path / "a" / "ml" / "algo-1" / "model" / "name").read_text() == "a"
+        assert not self.link.is_symlink()
+
+    def test_of_two_at_once_the_second_waits(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        names = ("a", "b")
+        for name in names:
+            self.start(runner, tmp_path / name, "time.sleep(0.7)")
+        ended = [finish(runner, tmp_path / name) for name in names]
+        assert [one.exit_code for one in ended] == [0, 0]
+        assert [(tmp_path / name / "ml/algo-1/model/name").read_text() for name in names] == ["a", "b"]
+        assert abs((ended[0].ended or 0) - (ended[1].ended or 0)) > 0.5
+
+    def test_one_that_waits_can_be_stopped_and_its_time_can_be_over(
+        self, runner: ProcessRunner, tmp_path: Path
+    ) -> None:
+        self.start(runner, tmp_path / "a", "time.sleep(60)")
+        until(lambda: texts(tmp_path / "a"))
+        self.start(runner, tmp_path / "b")
+        self.start(runner, tmp_path / "c", deadline=time.time() + 0.2)
+        assert finish(runner, tmp_path / "c").reason == "deadline"
+        for name in ("b", "a"):
+            runner.stop(tmp_path / name, 0)
+            assert finish(runner, tmp_path / name).reason == "stopped"
+        assert texts(tmp_path / "b") == texts(tmp_path / "c") == []
+
+    def test_a_link_that_a_killed_supervisor_left_is_replaced(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        self.start(runner, tmp_path / "a", "time.sleep(60)")
+        until(lambda: texts(tmp_path / "a"))
+        os.kill(json.loads((tmp_path / "a" / "started").read_text())["pid"], signal.SIGKILL)
+        assert finish(runner, tmp_path / "a").state == "lost"
+        assert self.link.is_symlink()
+        self.start(runner, tmp_path / "b")
+        assert finish(runner, tmp_path / "b").exit_code == 0
+
+    @pytest.mark.parametrize("theirs", ["a folder", "a link", "no way to make it"])
+    def test_where_it_cannot_be_made_the_job_is_refused(
+        self, runner: ProcessRunner, tmp_path: Path, theirs: str
+    ) -> None:
+        if theirs == "a folder":
+            self.link.mkdir()
+        elif theirs == "a link":
+            (tmp_path / "theirs").mkdir()
+            self.link.symlink_to(tmp_path / "theirs")
+        else:
+            self.link.parent.rmdir()
+        self.start(runner, tmp_path / "a")
+        seen = finish(runner, tmp_path / "a")
+        assert seen.reason == "refused" and texts(tmp_path / "a") == []
+        assert f"{self.link}, which the job's command needs, cannot be made" in seen.message
+        if theirs == "a link":
+            assert self.link.readlink() == tmp_path / "theirs"
+
+    def test_several_hosts_are_refused(self, runner: ProcessRunner, tmp_path: Path) -> None:
+        self.start(runner, tmp_path / "a", hosts=("algo-1", "algo-2"))
+        assert "cannot lead each host to its own files" in finish(runner, tmp_path / "a").message
 
 
 def only_landlock(command: tuple[str, ...]) -> SandboxReport:

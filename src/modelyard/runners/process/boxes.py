@@ -41,6 +41,12 @@ class Stopped(Refused):
     reason = "stopped"
 
 
+class Late(Refused):
+    """Its deadline came before it was made."""
+
+    reason = "deadline"
+
+
 class RunningBox:
     """A started sandbox. ``pid`` is our child, its guard; ``init`` the process whose end ends all others in it (the
     guard itself where there is no sandbox)."""

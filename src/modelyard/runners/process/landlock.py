@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from modelyard.runners.process import kernel
 from modelyard.runners.process.sandbox import Bind, Box, system_folders, within
@@ -16,6 +17,8 @@ from modelyard.runners.process.sandbox import Bind, Box, system_folders, within
 _ETC = ("group", "hosts", "hostname", "passwd")
 _READ = kernel.FS_EXECUTE | kernel.FS_READ_FILE | kernel.FS_READ_DIR
 _DEVICES = ("/dev/full", "/dev/null", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero")
+_PACKAGES = str(Path(__file__).resolve().parents[3])
+"""Where this package lies: an interpreter finds it by listing that folder, which none of ``binds`` need show."""
 _TCP_FROM, _SCOPES_FROM = 4, 6
 
 
@@ -48,6 +51,7 @@ def confine(box: Box, *, alone: bool) -> None:
     everything = kernel.landlock_files()
     rules = [
         *_rules(readable, _READ),
+        (_PACKAGES, kernel.FS_READ_DIR),
         *_rules([*writable, "/dev/shm"], everything),  # noqa: S108
         *_rules(_DEVICES, everything),
     ]

@@ -39,6 +39,8 @@ class Rules:
     allow_unsandboxed: bool = False
     """Whether models, and jobs that must not use the network, run where no sandbox can be made."""
     probe: Callable[[tuple[str, ...]], SandboxReport] = probe
+    link: str = ML
+    """Where a link leads to a job's files that names /opt/ml itself, without a sandbox."""
 
     def limits(self, memory: int, cpu_weight: float, cpu_seconds: int | None = None, background: bool = True) -> Limits:
         return Limits(
@@ -74,7 +76,7 @@ class Rules:
         refusal = ""
         if not self.allow_unsandboxed and any(box.private_network for box in spec.boxes):
             refusal = report.refuses("A job that must not use the network")
-        return spec._replace(tier=report.tier, refusal=refusal, link=ML if fixed_paths else "")
+        return spec._replace(tier=report.tier, refusal=refusal, link=self.link if fixed_paths else "")
 
 
 def way_to(url: str) -> Uplink | None:

@@ -190,14 +190,19 @@ class _Run:
 
     def _make_link(self) -> None:
         """Let the absolute path that a client demands lead to this attempt; one at a time, the others wait."""
-        link, target = Path(self._spec.link), self._spec.boxes[0].binds[0].source
+        spec = self._spec
+        link, target = Path(spec.link), spec.boxes[0].binds[0].source
+        if len(spec.boxes) > 1:
+            raise boxes.Refused(f"this machine gives no sandbox, and {link} cannot lead each host to its own files")
         try:
             lock = os.open(f"{link}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             while not _try_flock(lock):
                 if records.read_stop(self._folder) is not None:
                     raise boxes.Stopped(f"it was stopped while it waited for {link}")
+                if spec.deadline is not None and self._clock.now() >= spec.deadline:
+                    raise boxes.Late(f"its time was over while it waited for {link}")
                 time.sleep(_LINK_WAIT)
-            if link.is_symlink():
+            if link.is_symlink() and _is_ours(link):
                 link.unlink()
             link.symlink_to(target)
             self._linked = True
@@ -385,6 +390,12 @@ def _secrets(spec: Spec) -> int:
     write_all(descriptor, json.dumps(dict(spec.secrets)).encode())
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
+
+
+def _is_ours(link: Path) -> bool:
+    """Whether a killed supervisor left it: it leads to an attempt's files, or to where some were."""
+    target = link.readlink()
+    return not target.exists() or (target.parent.parent / records.STARTED).exists()
 
 
 def _try_flock(lock: int) -> bool:
