@@ -33,6 +33,7 @@ REGION = "eu-west-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/service-role/Tester"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 HOLD = 2.0
+"""Seconds for which ``patient`` holds a first Describe; other houses hold it hardly at all."""
 
 
 class Controllers:
@@ -107,8 +108,8 @@ def client(url: str, key: dict[str, str], region: str = REGION, check: bool = Tr
 
 
 @contextmanager
-def open_bench(folder: Path) -> Iterator[Bench]:
-    settings = Settings(data_dir=folder / "data", account_id=ACCOUNT, region="us-east-1", describe_hold=HOLD)
+def open_bench(folder: Path, hold: float = 0.05) -> Iterator[Bench]:
+    settings = Settings(data_dir=folder / "data", account_id=ACCOUNT, region="us-east-1", describe_hold=hold)
     house = open_house(settings)
     key = default_key(house)
     with serve([sagemaker_service(services_of(house))], house.keys.lookup, ACCOUNT) as served:
@@ -121,6 +122,13 @@ def open_bench(folder: Path) -> Iterator[Bench]:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """An empty house of the test's own."""
     with open_bench(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Bench]:
+    """As ``bench``, and its first Describe waits as long as a client would notice."""
+    with open_bench(tmp_path, HOLD) as opened:
         yield opened
 
 

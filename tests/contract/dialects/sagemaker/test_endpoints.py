@@ -168,14 +168,14 @@ def test_unknown_names(untouched: Bench) -> None:
     assert sm.list_endpoints()["Endpoints"] == []
 
 
-def test_an_endpoint_goes_from_creating_to_in_service(bench: Bench) -> None:
-    deploy(bench, "Live", InitialVariantWeight=2.0)
-    [creating] = bench.sm.list_endpoints(StatusEquals="Creating")["Endpoints"]
+def test_an_endpoint_goes_from_creating_to_in_service(patient: Bench) -> None:
+    deploy(patient, "Live", InitialVariantWeight=2.0)
+    [creating] = patient.sm.list_endpoints(StatusEquals="Creating")["Endpoints"]
     assert (creating["EndpointName"], creating["EndpointArn"]) == ("Live", f"{ARN}endpoint/live")
-    serving = threading.Timer(0.3, lambda: bench.controllers.serve_endpoint("Live"))
+    serving = threading.Timer(0.3, lambda: patient.controllers.serve_endpoint("Live"))
     serving.start()
     before = time.monotonic()
-    shown = bench.sm.describe_endpoint(EndpointName="Live")
+    shown = patient.sm.describe_endpoint(EndpointName="Live")
     assert time.monotonic() - before < HOLD
     serving.join()
     assert (shown["EndpointStatus"], shown["EndpointConfigName"]) == ("InService", "Live")
@@ -191,7 +191,7 @@ def test_an_endpoint_goes_from_creating_to_in_service(bench: Bench) -> None:
         "DesiredInstanceCount": 1,
     }
     assert {"PendingDeploymentSummary", "FailureReason", "DataCaptureConfig"} & set(shown) == set()
-    bench.sm.get_waiter("endpoint_in_service").wait(EndpointName="Live")
+    patient.sm.get_waiter("endpoint_in_service").wait(EndpointName="Live")
 
 
 def test_a_failed_endpoint_says_why_and_can_only_be_deleted(bench: Bench) -> None:
@@ -204,19 +204,19 @@ def test_a_failed_endpoint_says_why_and_can_only_be_deleted(bench: Bench) -> Non
     bench.sm.delete_endpoint(EndpointName="e")
 
 
-def test_a_deleted_endpoint_is_waited_for_until_it_is_gone(bench: Bench) -> None:
-    deploy(bench, "e")
-    bench.controllers.serve_endpoint("e")
-    bench.sm.delete_endpoint(EndpointName="e")
-    bench.sm.delete_endpoint(EndpointName="e")
-    [deleting] = bench.sm.list_endpoints(StatusEquals="Deleting")["Endpoints"]
+def test_a_deleted_endpoint_is_waited_for_until_it_is_gone(patient: Bench) -> None:
+    deploy(patient, "e")
+    patient.controllers.serve_endpoint("e")
+    patient.sm.delete_endpoint(EndpointName="e")
+    patient.sm.delete_endpoint(EndpointName="e")
+    [deleting] = patient.sm.list_endpoints(StatusEquals="Deleting")["Endpoints"]
     assert deleting["EndpointStatus"] == "Deleting"
-    gone = threading.Timer(0.3, lambda: bench.controllers.remove_endpoint("e"))
+    gone = threading.Timer(0.3, lambda: patient.controllers.remove_endpoint("e"))
     gone.start()
     unknown = ("ValidationException", f'Could not find endpoint "{ARN}endpoint/e".')
-    assert refusal(bench.sm.describe_endpoint, EndpointName="e") == unknown
+    assert refusal(patient.sm.describe_endpoint, EndpointName="e") == unknown
     gone.join()
-    bench.sm.get_waiter("endpoint_deleted").wait(EndpointName="e")
+    patient.sm.get_waiter("endpoint_deleted").wait(EndpointName="e")
 
 
 def test_an_update_shows_what_is_on_its_way(bench: Bench) -> None:

@@ -189,27 +189,27 @@ def test_a_stop_is_asked_once_and_refused_of_an_ended_job(bench: Bench) -> None:
     bench.sm.create_training_job(**training_request("fit"))
 
 
-def test_the_first_describe_waits_for_the_end(bench: Bench) -> None:
-    bench.sm.create_training_job(**training_request("fit"))
-    ending = threading.Timer(0.3, lambda: bench.controllers.complete_job("fit"))
+def test_the_first_describe_waits_for_the_end(patient: Bench) -> None:
+    patient.sm.create_training_job(**training_request("fit"))
+    ending = threading.Timer(0.3, lambda: patient.controllers.complete_job("fit"))
     ending.start()
     before = time.monotonic()
-    assert bench.sm.describe_training_job(TrainingJobName="fit")["TrainingJobStatus"] == "Completed"
+    assert patient.sm.describe_training_job(TrainingJobName="fit")["TrainingJobStatus"] == "Completed"
     assert time.monotonic() - before < HOLD
     ending.join()
 
 
-def test_other_requests_go_on_while_many_describes_wait(bench: Bench) -> None:
+def test_other_requests_go_on_while_many_describes_wait(patient: Bench) -> None:
     names = [f"fit-{number}" for number in range(24)]
     for name in names:
-        bench.sm.create_training_job(**training_request(name))
-    waiting = [threading.Thread(target=bench.sm.describe_training_job, kwargs={"TrainingJobName": n}) for n in names]
+        patient.sm.create_training_job(**training_request(name))
+    waiting = [threading.Thread(target=patient.sm.describe_training_job, kwargs={"TrainingJobName": n}) for n in names]
     for thread in waiting:
         thread.start()
     time.sleep(0.3)
     before = time.monotonic()
-    bench.sm.create_training_job(**training_request("one-more"))
-    bench.sm.list_training_jobs()
+    patient.sm.create_training_job(**training_request("one-more"))
+    patient.sm.list_training_jobs()
     assert time.monotonic() - before < HOLD / 2
     for thread in waiting:
         thread.join()
