@@ -11,17 +11,20 @@ import os
 import platform
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from modelyard.app.controllers import capacity
+from modelyard.app.launch import server_url
 from modelyard.app.layout import Layout
 from modelyard.app.settings import GB, Settings
 from modelyard.app.supervisor import COMMAND
 from modelyard.base.disk import is_locked
-from modelyard.runners.process.probe import probe
+from modelyard.runners.process import probe
+from modelyard.runners.process.probe import SandboxReport
+from modelyard.runners.process.rules import way_to
 
 _EXTRAS = {"torch": "torch", "xgboost": "xgboost-cpu"}
 
@@ -36,12 +39,14 @@ class Finding:
     mend: str = ""
 
 
-def examine(given: dict[str, Any]) -> list[Finding]:
-    """Look at everything; changes nothing."""
+def examine(given: dict[str, Any], probe: Callable[[tuple[str, ...]], SandboxReport] = probe.probe) -> list[Finding]:
+    """Look at everything; changes nothing. ``probe`` finds out what sandbox there is."""
     settings = Settings(**given)
+    report = probe(COMMAND)
     return [
         _system(),
-        _sandbox(settings),
+        _sandbox(settings, report),
+        _network(settings, report),
         *_extras(),
         _disk(settings),
         _connections(settings),
@@ -57,16 +62,41 @@ def _system() -> Finding:
     return Finding("system", "ok", text)
 
 
-def _sandbox(settings: Settings) -> Finding:
-    report = probe(COMMAND)
-    text = f"tier {report.tier}: {'; '.join(report.reasons)}"
-    if report.tier != "none":
-        return Finding("sandbox", "ok", text)
+_REFUSED = (
+    "Refused are endpoints, whose models may be anybody's, and jobs with EnableNetworkIsolation; of requirements.txt "
+    "only wheels are installed"
+)
+_OPEN = "run with all rights of the user who runs the server"
+_ALLOW = "Or set allow_unsandboxed (MODELYARD_ALLOW_UNSANDBOXED=true), if you trust every model and job."
+
+
+def _sandbox(settings: Settings, report: SandboxReport) -> Finding:
+    why = "; ".join(report.reasons)
+    if report.tier == "bubblewrap":
+        return Finding("sandbox", "ok", f"tier bubblewrap: {why}")
+    held = "are held to their own files" if report.tier == "landlock" else _OPEN
     if settings.allow_unsandboxed:
-        return Finding(
-            "sandbox", "warning", f"{text}; user code runs without one, as allow_unsandboxed says", report.mend
-        )
-    return Finding("sandbox", "problem", f"{text}; uploaded models are refused", report.mend)
+        text = f"tier {report.tier}: {why}. allow_unsandboxed is set: models and jobs run all the same, and {held}"
+        return Finding("sandbox", "warning", text, report.mend)
+    text = f"tier {report.tier}: {why}. {_REFUSED}. Other jobs run, and {held}"
+    return Finding("sandbox", "problem", text, f"{report.mend} {_ALLOW}".strip())
+
+
+def _network(settings: Settings, report: SandboxReport) -> Finding:
+    url = server_url(settings)
+    if report.pasta and way_to(url) is not None:
+        text = "each job has a network of its own: out of this machine and to this server, and nobody in"
+        return Finding("network", "ok", f"{text} ({report.pasta})")
+    why, mend = report.no_network, report.network_mend
+    if report.tier != "bubblewrap":
+        why, mend = "there is no sandbox", "See sandbox."
+    elif report.pasta:
+        why, mend = f"a network of its own cannot reach {url}", "Listen on 127.0.0.1 or on an address beside loopback."
+    shared = (
+        f"jobs share this machine's network, because {why}: services on its loopback are in their reach, and two jobs "
+        "of several instances at once collide on their ports (7777)"
+    )
+    return Finding("network", "warning", f"{shared}", mend)
 
 
 def _extras() -> Iterator[Finding]:

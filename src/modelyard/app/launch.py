@@ -80,8 +80,9 @@ def server_url(settings: Settings, port: int | None = None) -> str:
     """The URL at which clients on this machine reach a server with these settings; ``port`` is the one it took where
     the setting is 0."""
     scheme = "https" if settings.tls_cert else "http"
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"{scheme}://{host}:{settings.port if port is None else port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}:{settings.port if port is None else port}"
 
 
 def _running(layout: Layout) -> LaunchedServer:

@@ -87,7 +87,10 @@ def way_to(url: str) -> Uplink | None:
     try:
         addresses = [ipaddress.ip_address(host)]
     except ValueError:
-        found = {entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        try:
+            found = {entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        except OSError:
+            return NO_PORTS
         addresses = [ipaddress.ip_address(str(text).partition("%")[0]) for text in found]
     if not any(address.is_loopback for address in addresses):
         return NO_PORTS
