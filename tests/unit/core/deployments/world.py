@@ -173,7 +173,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:///{self.folder}/catalogue.db")
-        self.database.migrate()
+        self.database.migrate()  # does nothing where the folder holds a migrated catalogue already
         self.table = SqlDeploymentTable(self.database, self.clock)
         self.endpoints = self.folder / "endpoints"
         self.endpoints.mkdir()
