@@ -85,6 +85,10 @@ class House:
             disk_reserve=settings.disk_reserve,
         )
 
+    def version(self) -> bytes | None:
+        """As of the database: what remembered answers are held against."""
+        return self.database.version()
+
     def close(self) -> None:
         self.database.close()
 

@@ -7,7 +7,7 @@ because the front loads those alone.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,6 +62,11 @@ class Core(Protocol):
 
     @property
     def settings(self) -> DialectSettings: ...
+    def version(self) -> Hashable | None:
+        """What is another after every commit to the catalogue by anyone; None where that cannot be told. It costs
+        less than a microsecond."""
+        ...
+
     @property
     def clock(self) -> Clock: ...
     @property

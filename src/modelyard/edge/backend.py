@@ -366,18 +366,16 @@ class Connection(asyncio.Protocol):
 
 
 def _request(method: str, target: bytes, raw: list[tuple[bytes, bytes]], body: _Body) -> Request:
-    headers = []
+    named = [(_name(name), value.decode("latin-1").strip(" \t")) for name, value in raw]
+    # The front writes its own last, at most three of them, and lets none of its client's through.
     own: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        name = _name(raw_name)
-        if name.startswith(_OWN):
-            own[name[len(_OWN) :]] = raw_value.decode("latin-1")
-        else:
-            headers.append((name, raw_value.decode("latin-1").strip(" \t")))
+    while named and named[-1][0].startswith(_OWN):
+        name, value = named.pop()
+        own[name[len(_OWN) :]] = value
     return Request(
         method=method,
         target=target.decode("latin-1"),
-        headers=tuple(headers),
+        headers=tuple(named),
         chunks=body,
         peer=own.get("peer", ""),
         scheme=own.get("scheme", "http"),

@@ -38,9 +38,11 @@ class Request:
 
     def __post_init__(self) -> None:
         self.raw_path, _, self.raw_query = self.target.partition("?")
-        found: dict[str, str] = {}
-        for name, value in self.headers:
-            found[name] = f"{found[name]},{value}" if name in found else value
+        found = dict(self.headers)
+        if len(found) < len(self.headers):
+            found = {}
+            for name, value in self.headers:
+                found[name] = f"{found[name]},{value}" if name in found else value
         self.by_name = found
 
     @property

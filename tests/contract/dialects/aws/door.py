@@ -15,6 +15,7 @@ from modelyard.base.clock import SystemClock
 from modelyard.base.ids import RandomIds
 from modelyard.core.identity.model import Credential
 from modelyard.dialects.aws.protocol import AwsDispatcher, AwsService
+from modelyard.dialects.aws.protocol.answers import Version, never
 from modelyard.edge.claims import Lookup
 from modelyard.edge.http import Request, Response
 
@@ -30,11 +31,11 @@ class Door:
 
     url: str
 
-    def client(self, service: str, key: Credential = KEY, **config: Any) -> Any:
+    def client(self, service: str, key: Credential = KEY, region: str = "eu-west-1", **config: Any) -> Any:
         return boto3.client(
             service,
             endpoint_url=self.url,
-            region_name="eu-west-1",
+            region_name=region,
             aws_access_key_id=key.access_key,
             aws_secret_access_key=key.secret,
             aws_session_token=key.session_token,
@@ -52,11 +53,12 @@ def opened(
     lookup: Lookup = lookup_one,
     body_limit: int = 5 << 20,
     takes_rest: bool = True,
+    version: Version = never,
 ) -> Iterator[Door]:
     """A door on a free port until the block ends."""
     with ThreadPoolExecutor(4) as executor:
         dispatcher = AwsDispatcher(
-            services, lookup, SystemClock(), RandomIds(), ACCOUNT, executor, body_limit, takes_rest
+            services, lookup, SystemClock(), RandomIds(), ACCOUNT, executor, body_limit, takes_rest, version
         )
 
         def handle(request: Request) -> Response | Awaitable[Response]:

@@ -17,6 +17,7 @@ from modelyard.base.clock import Clock
 from modelyard.base.errors import ModelyardError
 from modelyard.base.ids import Ids
 from modelyard.dialects.aws.protocol import query
+from modelyard.dialects.aws.protocol.answers import Answers, Version, never
 from modelyard.dialects.aws.protocol.checks import Check, Checks
 from modelyard.dialects.aws.protocol.errors import AwsError, serialization_error, validation_error
 from modelyard.dialects.aws.protocol.service import AwsService, Call, Operation, Overlay
@@ -40,13 +41,14 @@ class Route:
     wire: Wire
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ready:
-    """An operation compiled for one wire."""
+    """An operation compiled for one wire; ``remembered``: its answers may be given again (answers.py)."""
 
     operation: Operation
     codec: Codec
     check: Check | None
+    remembered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class AwsDispatcher:
         executor: Executor,
         body_limit: int = 5 << 20,
         takes_rest: bool = False,
+        version: Version = never,
     ) -> None:
         self._lookup = lookup
         self._clock = clock
@@ -101,7 +104,9 @@ class AwsDispatcher:
         self._json = {version: JsonWire(version) for version in ("1.0", "1.1")}
         self._cbor = CborWire()
         self._query: dict[str, QueryWire] = {}
+        self._routes: dict[tuple[str, str], Route] = {}
         self._ready: dict[tuple[str, str, Wire], Ready] = {}
+        self._answers = Answers(version)
         self._checks = {service.name: Checks(Overlay()) for service in services}
 
     def claims(self, request: Request) -> bool:
@@ -125,37 +130,33 @@ class AwsDispatcher:
         if body is None:
             return self._await_body(request, route, request_id)
         try:
-            asked = self._asked(request, route, body, request_id)
-            if asked.operation.how == "inline":
-                return asked.answer(asked.operation.function(asked.call, asked.call_input))
+            answer = self._answer(request, route, body, request_id)
         except Exception as error:  # noqa: BLE001 - the door's edge: a client gets an answer, the log the traceback
             return self._refusal(error, request, route, request_id)
-        return self._await_operation(asked, request, request_id)
+        return self._await_operation(answer, request) if isinstance(answer, Asked) else answer
 
     async def _await_body(self, request: Request, route: Route, request_id: str) -> Response:
         try:
             body = await request.body(self._body_limit)
-            asked = self._asked(request, route, body, request_id)
+            answer = self._answer(request, route, body, request_id)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - as in handle
             return self._refusal(error, request, route, request_id)
-        return await self._await_operation(asked, request, request_id)
+        return await self._await_operation(answer, request) if isinstance(answer, Asked) else answer
 
-    async def _await_operation(self, asked: Asked, request: Request, request_id: str) -> Response:
+    async def _await_operation(self, asked: Asked, request: Request) -> Response:
         function: Callable[..., Any] = asked.operation.function
         try:
-            if asked.operation.how == "inline":
-                return asked.answer(function(asked.call, asked.call_input))
             if asked.operation.how == "async":
                 return asked.answer(await function(asked.call, asked.call_input))
             loop = asyncio.get_running_loop()
             return asked.answer(await loop.run_in_executor(self._executor, function, asked.call, asked.call_input))
         except Exception as error:  # noqa: BLE001 - as in handle
-            return self._refusal(error, request, asked.route, request_id)
+            return self._refusal(error, request, asked.route, asked.call.request_id)
 
-    def _asked(self, request: Request, route: Route, body: bytes, request_id: str) -> Asked:
-        """A request authenticated, decoded and checked. Raises AwsError."""
+    def _answer(self, request: Request, route: Route, body: bytes, request_id: str) -> Response | Asked:
+        """The answer to an authentic request, or the call that is to be waited for. Raises AwsError."""
         if len(body) > self._body_limit:
             raise BodyTooLarge(self._body_limit)
         signed = self._authenticate(request, body, route)
@@ -163,8 +164,20 @@ class AwsDispatcher:
             body, operation_name = self._form(request, body)
             route = Route(route.service, route.named, operation_name, route.wire)
         ready = self._compiled(route, request_id)
+        known = self._answers.now() if ready.remembered else None
+        key = (ready, signed.claim.region, body)
+        if known is not None and (found := known.get(key)) is not None:
+            return route.wire.respond(found, request_id)
         call_input = self._input(ready, route, body)
-        return Asked(route, ready.operation, ready.codec, self._circumstances(route, signed, request_id), call_input)
+        call = self._circumstances(route, signed, request_id)
+        if ready.operation.how != "inline":
+            return Asked(route, ready.operation, ready.codec, call, call_input)
+        result = ready.operation.function(call, call_input)
+        assert result is None or isinstance(result, dict)
+        encoded = ready.codec.encode(result or {}, request_id)
+        if known is not None:
+            self._answers.keep(known, key, body, encoded)
+        return route.wire.respond(encoded, request_id)
 
     def _refusal(self, error: Exception, request: Request, route: Route, request_id: str) -> Response:
         """Any error as the service says it; one that nobody foresaw is logged."""
@@ -180,9 +193,8 @@ class AwsDispatcher:
     def _route(self, request: Request) -> Route:
         target = request.header("x-amz-target")
         if target:
-            prefix, _, operation = target.rpartition(".")
             version = "1.0" if request.header("content-type").startswith("application/x-amz-json-1.0") else "1.1"
-            return Route(self._by_target.get(prefix), prefix, operation, self._json[version])
+            return self._routes.get((target, version)) or self._target_route(target, version)
         parts = request.raw_path.split("/")
         if len(parts) == 5 and parts[1] == "service" and parts[3] == "operation":
             return Route(self._by_target.get(parts[2]), parts[2], parts[4], self._cbor)
@@ -192,6 +204,14 @@ class AwsDispatcher:
             return Route(None, named, f"{request.method} {request.raw_path}", self._json["1.1"])
         namespace = service.model.metadata.get("xmlNamespace", "") if service else ""
         return Route(service, named, "", self._query.setdefault(namespace, QueryWire(namespace)))
+
+    def _target_route(self, target: str, version: str) -> Route:
+        prefix, _, operation = target.rpartition(".")
+        service = self._by_target.get(prefix)
+        route = Route(service, prefix, operation, self._json[version])
+        if service is not None and operation in service.operations:
+            self._routes[target, version] = route
+        return route
 
     def _authenticate(self, request: Request, body: bytes, route: Route) -> Verified:
         queryish = route.wire.queryish
@@ -220,7 +240,8 @@ class AwsDispatcher:
         amended = operation.overlay.required or operation.overlay.enums
         checks = Checks(operation.overlay) if amended else self._checks[route.service.name]
         shape = operation.model.input_shape
-        ready = Ready(operation, route.wire.codec(operation), checks.check(shape) if shape else None)
+        remembered = operation.how == "inline" and operation.remembered and not route.wire.queryish
+        ready = Ready(operation, route.wire.codec(operation), checks.check(shape) if shape else None, remembered)
         self._ready[key] = ready
         return ready
 

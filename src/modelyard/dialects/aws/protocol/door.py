@@ -26,4 +26,5 @@ def aws_door(
         executor=threads,
         body_limit=core.settings.control_body,
         takes_rest=takes_rest,
+        version=core.version,
     )

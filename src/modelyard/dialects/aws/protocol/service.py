@@ -57,6 +57,7 @@ class Operation:
     how: Literal["inline", "thread", "async"]
     overlay: Overlay
     model: OperationModel
+    remembered: bool = False
 
 
 class AwsService:
@@ -92,11 +93,15 @@ class AwsService:
     def signing_name(self) -> str:
         return str(self.model.signing_name)
 
-    def operation(self, name: str, inline: bool = False, overlay: Overlay | None = None) -> Callable[[F], F]:
+    def operation(
+        self, name: str, inline: bool = False, overlay: Overlay | None = None, remembered: bool = False
+    ) -> Callable[[F], F]:
         """Register a function as operation ``name``. Raises KeyError when the model has no such operation.
 
         ``inline`` functions are called in the event loop (cheap local reads); ``async def`` ones are
-        awaited there; all others run in a thread.
+        awaited there; all others run in a thread. ``remembered``, with ``inline``: the answer follows from the
+        input, the region and what is committed in the catalogue, from nothing else; it is given again to whoever
+        asks rightly for the same until anything is committed.
         """
         if name not in self.model.operation_names:
             raise KeyError(f"{self.name} has no operation {name}")
@@ -105,7 +110,7 @@ class AwsService:
             awaited = inspect.iscoroutinefunction(function)
             how: Literal["inline", "thread", "async"] = "async" if awaited else "inline" if inline else "thread"
             model = self.model.operation_model(name)
-            self.operations[name] = Operation(name, function, how, overlay or Overlay(), model)
+            self.operations[name] = Operation(name, function, how, overlay or Overlay(), model, remembered)
             return function
 
         return register

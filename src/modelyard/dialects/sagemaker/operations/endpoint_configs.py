@@ -23,8 +23,8 @@ class EndpointConfigOperations:
 
     def register(self, service: AwsService) -> None:
         service.operation("CreateEndpointConfig")(self.create_endpoint_config)
-        service.operation("DescribeEndpointConfig", inline=True)(self.describe_endpoint_config)
-        service.operation("ListEndpointConfigs", inline=True)(self.list_endpoint_configs)
+        service.operation("DescribeEndpointConfig", inline=True, remembered=True)(self.describe_endpoint_config)
+        service.operation("ListEndpointConfigs", inline=True, remembered=True)(self.list_endpoint_configs)
         service.operation("DeleteEndpointConfig")(self.delete_endpoint_config)
 
     def create_endpoint_config(self, call: Call, request: Request) -> Answer:

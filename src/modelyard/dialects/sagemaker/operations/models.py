@@ -23,8 +23,8 @@ class ModelOperations:
 
     def register(self, service: AwsService) -> None:
         service.operation("CreateModel", overlay=CREATE_MODEL)(self.create_model)
-        service.operation("DescribeModel", inline=True)(self.describe_model)
-        service.operation("ListModels", inline=True)(self.list_models)
+        service.operation("DescribeModel", inline=True, remembered=True)(self.describe_model)
+        service.operation("ListModels", inline=True, remembered=True)(self.list_models)
         service.operation("DeleteModel")(self.delete_model)
 
     def create_model(self, call: Call, request: Request) -> Answer:
