@@ -29,7 +29,7 @@ contract: install
 	$(BIN)/pytest -q $(SPREAD) tests/contract -m "not slow"
 slow: install
 	$(BIN)/pytest -q tests/contract -m slow
-e2e: install
+e2e: install .clients/awscli/.made
 	$(BIN)/pytest -q tests/e2e
 fault: install
 	$(BIN)/pytest -q tests/fault

@@ -1,7 +1,8 @@
-"""What the documentation shows is run: its Python with the shipped fixture, its commands against the real parser."""
+"""What the documentation shows is run: its Python with the shipped fixture, its commands beside a real server."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from modelyard.testing.server import RunningServer
+from tests.clients.environments import program
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
@@ -23,19 +27,28 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 PYTHON = blocks("python")
-COMMANDS = sorted(
-    {
-        shlex.join(shlex.split(line, comments=True))
-        for _, block in blocks("sh")
-        for line in block.splitlines()
-        if line.split(maxsplit=1)[:1] == ["modelyard"]
-    }
-)
+SHELL = blocks("sh")
+
+ELSEWHERE = {
+    "README.md:0": "installs from the network: .ci/run runs it as it stands, in a clone; here runs what it does then",
+    "README.md:1": "these very tests: .ci/run runs what `make test` is made of",
+}
+"""Blocks that are not run here, and why."""
 
 
 def test_there_is_documentation_to_run() -> None:
     assert PYTHON
-    assert len(COMMANDS) >= 4
+    assert len(SHELL) >= 4
+    assert set(ELSEWHERE) <= {name for name, _ in SHELL}
+
+
+def test_ci_runs_what_is_not_run_here() -> None:
+    script, makefile = (ROOT / ".ci" / "run").read_text(), (ROOT / "Makefile").read_text()
+    assert "README.md" in script
+    suites = re.search(r"^for suite in (.*); do", script, re.M)
+    check, test = (re.search(rf"^{target}: (.*)$", makefile, re.M) for target in ("check", "test"))
+    assert suites and check and test
+    assert set(suites[1].split()) == {*check[1].split(), *test[1].split()} - {"check"}
 
 
 @pytest.mark.parametrize("block", [block for _, block in PYTHON], ids=[name for name, _ in PYTHON])
@@ -50,11 +63,53 @@ def test_python_of_the_documentation_runs(block: str, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands_of_the_documentation_exist(command: str) -> None:
-    words = shlex.split(command)[1:]
+@pytest.mark.parametrize("page", sorted({name.partition(":")[0] for name, _ in SHELL}))
+def test_shell_of_the_documentation_runs(page: str, tmp_path: Path) -> None:
+    """A page's blocks one after the other, as a user would type them; only the data directory and the port are ours.
+
+    Every page is read beside a server: its own, or else one that is started before.
+    """
+    server = RunningServer(tmp_path / "data")
+    try:
+        if not any(name.startswith(page) and is_server(block) for name, block in SHELL):
+            server.start()
+        for name, block in SHELL:
+            if not name.startswith(page):
+                continue
+            if name == "README.md:0":
+                typed(block.rpartition(".venv/bin/")[2], server, tmp_path)
+            elif is_server(block):
+                server.start()
+            elif name not in ELSEWHERE:
+                typed(block, server, tmp_path)
+    finally:
+        server.stop()
+
+
+def is_server(block: str) -> bool:
+    """Whether this block goes on until somebody stops it."""
+    return shlex.split(block, comments=True) == ["modelyard", "serve"]
+
+
+def typed(block: str, server: RunningServer, folder: Path) -> None:
+    """Run a block in a shell that knows ``modelyard`` and ``aws`` and has a home of its own."""
+    (folder / "work").mkdir(exist_ok=True)
+    programs = [str(Path(sys.executable).parent), str(Path(program("awscli", "aws")).parent)]
+    variables = {
+        "PATH": os.pathsep.join([*programs, os.environ["PATH"]]),
+        "HOME": str(folder),
+        "AWS_PAGER": "",
+        "MODELYARD_DATA_DIR": str(server.data_dir),
+        "MODELYARD_PORT": str(server.port),
+    }
     run = subprocess.run(
-        [sys.executable, "-m", "modelyard", *words, "--help"], capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-euo", "pipefail", "-c", block],
+        env=variables,
+        cwd=folder / "work",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert run.returncode == 0, run.stdout + run.stderr
 
