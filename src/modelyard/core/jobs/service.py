@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelyard.base.changes import Changes
-from modelyard.base.errors import AlreadyExists, Invalid, NotFound
+from modelyard.base.errors import AlreadyExists, Invalid, MissingExtra, NotFound
 from modelyard.base.ids import Ids, is_id, wire_name
 from modelyard.base.paging import Page
 from modelyard.core.jobs import logs, points
@@ -121,7 +121,7 @@ class JobService:
     def _refusal(self, image: str) -> str | None:
         try:
             self._environments.resolve(image)
-        except Invalid as error:
+        except (Invalid, MissingExtra) as error:
             return error.message
         return None
 
