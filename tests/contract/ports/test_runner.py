@@ -101,6 +101,38 @@ class TestWithoutSandbox(RunnerContract):
         assert texts(tmp_path / "a") == ["ran"]
 
 
+@pytest.mark.parametrize("tier", ["bubblewrap", "landlock"])
+def test_the_interpreters_configuration_of_pip_is_no_jobs_business(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tier: str
+) -> None:
+    if tier == "landlock" and landlock.abi() == 0:
+        pytest.skip("this kernel has no Landlock")
+    prefix = tmp_path / "prefix"
+    (prefix / "lib").mkdir(parents=True)
+    (prefix / "lib" / "module.py").write_text("seen")
+    (prefix / "pip.conf").write_text("extra-index-url = https://me:sesame@index.invalid/simple")
+    (prefix / ".condarc").symlink_to(prefix / "lib" / "condarc")
+    (prefix / "lib" / "condarc").write_text("sesame")
+    real = Path(sys.prefix)
+    rules = Rules(COMMAND, hidden=(tmp_path / "data",), server_lock=tmp_path / "server.lock")
+    if tier == "landlock":
+        rules = replace(rules, probe=only_landlock)
+    assert rules.report().tier == tier
+    code = (
+        f"import os\nfor name in ('pip.conf', '.condarc', 'lib/condarc', 'lib/module.py'):\n"
+        f"    try:\n        print(name, repr(open({str(prefix)!r} + '/' + name).read()))\n"
+        "    except PermissionError:\n        print(name, 'refused')"
+    )
+    one = attempt(tmp_path / "a", code, readable=(real, prefix))
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    runner = ProcessRunner(rules, RealDisk(), SystemClock())
+    runner.start(one)
+    finish(runner, tmp_path / "a")
+    said = "''" if tier == "bubblewrap" else "refused"
+    expected = [f"{name} {said}" for name in ("pip.conf", ".condarc", "lib/condarc")]
+    assert texts(tmp_path / "a") == [*expected, "lib/module.py 'seen'"]
+
+
 class TestLink:
     """Without a sandbox: the absolute path that a job's command names leads to its files, for one job at a time."""
 

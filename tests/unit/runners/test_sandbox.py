@@ -79,3 +79,15 @@ def test_readable_places_are_shown_once_and_with_what_they_link_to(tmp_path: Pat
 def test_a_readable_place_in_a_hidden_one_is_shown_although_an_outer_one_is() -> None:
     found = sandbox.readable_binds(["/usr/share/data/envs/x"], ("/usr/share/data",))
     assert [bind.target for bind in found] == ["/usr/share/data/envs/x"]
+
+
+def test_a_hidden_file_is_covered_by_an_empty_one(tmp_path: Path) -> None:
+    secret = tmp_path / "pip.conf"
+    secret.write_text("sesame")
+    bind = Bind(str(tmp_path), str(tmp_path))
+    box = BOX._replace(binds=(bind,), hidden=(str(secret),))
+    assert sandbox.files(box)[str(secret)] == b""
+    found = sandbox.arguments(box, (bind,), {str(secret): 7})
+    shown = position(found, "--ro-bind", str(tmp_path), str(tmp_path))
+    assert shown < position(found, "--ro-bind-data", "7", str(secret))
+    assert str(secret) not in sandbox.files(BOX._replace(hidden=(str(secret),)))

@@ -229,6 +229,7 @@ def _become(
 ) -> None:
     guarding = os.getppid()
     binds: Sequence[Bind] = box.binds
+    content = {name: _memory_file(name, text) for name, text in sandbox.files(box).items()}
     if uid is not None:
         bwrap, binds = _stage(bwrap, box.binds)
         os.setgroups([])
@@ -239,7 +240,6 @@ def _become(
     elif not box.private_network:
         kernel.forbid_new_privileges()
         kernel.scope_ipc()
-    content = {name: _memory_file(name, text) for name, text in sandbox.files(box).items()}
     options = sandbox.arguments(box, binds, content)
     options += ["--json-status-fd", str(status), "--block-fd", str(release)]
     arguments = _memory_file("arguments", "\0".join(options).encode() + b"\0")

@@ -70,7 +70,7 @@ class Confined:
                 Bind(str(target / "tmp"), "/tmp", "rw"),  # noqa: S108
                 *self._rules.readable(readable),
             ),
-            hidden=self._rules.covers(),
+            hidden=tuple(path for path in self._rules.covers() if Path(path) not in readable),
             private_network=False,
         )
         spec = Spec(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from modelyard.runners.process import kernel
@@ -39,24 +39,35 @@ def confine(box: Box, *, alone: bool) -> None:
     """Hold this process, and what it starts, to what ``box`` shows, and to no TCP where its network is private.
 
     ``alone``: it has no sibling that it must meet over TCP. Root's capabilities go too. Raises OSError when the
-    kernel refuses, ValueError when something hidden lies in a folder that must be shown.
+    kernel refuses.
     """
     readable = [*system_folders(), *(f"/etc/{name}" for name in _ETC), "/proc"]
     binds: Sequence[Bind] = box.binds
     readable += [bind.source for bind in binds if bind.mode == "ro"]
     writable = [bind.source for bind in binds if bind.mode == "rw"]
-    shut = [path for path in box.hidden if any(within(path, os.path.realpath(shown)) for shown in readable)]
-    if shut:
-        raise ValueError(f"{shut[0]} lies in a folder that every job reads: move it, or install bubblewrap")
     everything = kernel.landlock_files()
     rules = [
-        *_rules(readable, _READ),
+        *(rule for path in readable for rule in _without(path, box.hidden)),
         (_PACKAGES, kernel.FS_READ_DIR),
         *_rules([*writable, "/dev/shm"], everything),  # noqa: S108
         *_rules(_DEVICES, everything),
     ]
     kernel.landlock(rules, tcp=box.private_network and alone)
     kernel.drop_capabilities()
+
+
+def _without(path: str, hidden: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Reading of what lies below ``path`` but for ``hidden``: a rule cannot be taken back further down, so that a
+    folder around something hidden is listed, and each of its other entries gets a rule."""
+    here = os.path.realpath(path)
+    shut = [cover for cover in hidden if within(os.path.realpath(cover), here)]
+    if not shut:
+        yield from _rules([path], _READ)
+    elif here not in map(os.path.realpath, shut):
+        yield path, kernel.FS_READ_DIR
+        with os.scandir(here) as entries:
+            for entry in sorted(entry.path for entry in entries if not entry.is_symlink()):
+                yield from _without(entry, shut)
 
 
 def _rules(paths: Iterable[str], allowed: int) -> list[tuple[str, int]]:

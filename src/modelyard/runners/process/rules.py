@@ -22,6 +22,8 @@ from modelyard.runners.process.probe import SandboxReport, probe
 from modelyard.runners.process.sandbox import ML, UNPRIVILEGED, Bind, readable_binds
 from modelyard.runners.process.spec import Spec
 
+_CONFIGURATIONS = ("pip.conf", ".condarc", "condarc")
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -54,7 +56,12 @@ class Rules:
         )
 
     def covers(self) -> tuple[str, ...]:
-        return tuple(sorted({str(path) for given in self.hidden for path in (given.absolute(), given.resolve())}))
+        """What no sandbox shows: ``hidden``, and what beside the interpreter may hold the password of an index."""
+        given = [path for hidden in self.hidden for path in (hidden.absolute(), hidden.resolve())]
+        for prefix in (Path(sys.prefix), Path(sys.base_prefix)):
+            found = [folder / name for folder in (prefix, prefix.resolve()) for name in _CONFIGURATIONS]
+            given += [path.resolve() if path.is_symlink() else path for path in found if path.is_file()]
+        return tuple(sorted(set(map(str, given))))
 
     def readable(self, further: Iterable[Path]) -> tuple[Bind, ...]:
         """This interpreter, its libraries and this package, and ``further``, each at its own place."""

@@ -8,7 +8,7 @@ which system folders exist. Part of the supervisor, hence NamedTuple: dataclasse
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 INSIDE_UID = 1000
@@ -50,7 +50,7 @@ class Box(NamedTuple):
     variables: Mapping[str, str]
     binds: tuple[Bind, ...]
     hidden: tuple[str, ...]
-    """Host folders that are not shown even where they lie below something shown; binds below them are."""
+    """Host folders and files that are not shown even where they lie below something shown; binds below them are."""
     hosts: tuple[str, ...] = ()
     """Names that resolve to 127.0.0.1."""
     private_network: bool = True
@@ -61,12 +61,19 @@ class Box(NamedTuple):
 
 
 def files(box: Box) -> dict[str, bytes]:
-    """The made-up files below /etc, by name."""
+    """The made-up files: those below /etc by name, and empty ones over hidden files by path.
+
+    To be called by whoever may see those.
+    """
     names = "".join(f"127.0.0.1\t{name}\n" for name in box.hosts)
     hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{names}"
     found = {"passwd": _PASSWD, "group": _GROUP, "hosts": hosts}
     if box.resolver:
         found["resolv.conf"] = box.resolver
+    shown = [*_SYSTEM, *_optional_software(), *(bind.target for bind in box.binds)]
+    for path in box.hidden:
+        if os.path.isfile(path) and any(within(path, folder) for folder in shown):  # noqa: PTH113
+            found[path] = ""
     return {name: text.encode() for name, text in found.items()}
 
 
@@ -81,13 +88,13 @@ def arguments(box: Box, binds: Sequence[Bind], content: Mapping[str, int]) -> li
     if box.private_network:
         options.append("--unshare-net")
     options += _system(box.hidden, content)
-    for name, descriptor in content.items():
-        options += ["--ro-bind-data", str(descriptor), f"/etc/{name}"]
+    for name in (name for name in content if not name.startswith("/")):
+        options += ["--ro-bind-data", str(content[name]), f"/etc/{name}"]
     options += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--size", memory, "--tmpfs", "/dev/shm"]  # noqa: S108
     options += ["--symlink", "/tmp", "/var/tmp"]  # noqa: S108
     if not any(bind.target == "/tmp" for bind in binds):  # noqa: S108
         options += ["--size", memory, "--tmpfs", "/tmp"]  # noqa: S108
-    options += _shown(binds, box.hidden)
+    options += _shown(binds, box.hidden, content)
     options += ["--chmod", "0755", "/", "--remount-ro", "/", "--clearenv"]
     for key, value in box.variables.items():
         options += ["--setenv", key, value]
@@ -97,7 +104,7 @@ def arguments(box: Box, binds: Sequence[Bind], content: Mapping[str, int]) -> li
     return options
 
 
-def _system(hidden: Sequence[str], made: Collection[str]) -> list[str]:
+def _system(hidden: Sequence[str], made: Mapping[str, int]) -> list[str]:
     options: list[str] = []
     for path in _TOP:
         if os.path.islink(path):  # noqa: PTH114
@@ -105,7 +112,7 @@ def _system(hidden: Sequence[str], made: Collection[str]) -> list[str]:
         elif os.path.isdir(path):  # noqa: PTH112
             options += ["--ro-bind", path, path]
     shown = [Bind(path, path) for path in (*_SYSTEM, *_optional_software()) if os.path.isdir(path)]  # noqa: PTH112
-    options += _shown(shown, hidden)
+    options += _shown(shown, hidden, made)
     for name in (name for name in _ETC if name not in made):
         options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     return options
@@ -130,15 +137,17 @@ def _open(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir() and entry.stat().st_mode & 0o005 == 0o005
 
 
-def _shown(binds: Sequence[Bind], hidden: Sequence[str]) -> list[str]:
+def _shown(binds: Sequence[Bind], hidden: Sequence[str], made: Mapping[str, int]) -> list[str]:
     """Binds and covers, outer folders first: a cover hides what an outer bind shows, an inner bind shows again."""
     options: list[str] = []
     covers = [Bind("", path) for path in hidden if any(within(path, bind.target) for bind in binds)]
     for bind in sorted([*binds, *covers], key=lambda bind: bind.target.count("/")):
-        if not bind.source:
-            options += ["--tmpfs", bind.target]
-        else:
+        if bind.source:
             options += ["--bind" if bind.mode == "rw" else "--ro-bind", bind.source, bind.target]
+        elif bind.target in made:
+            options += ["--ro-bind-data", str(made[bind.target]), bind.target]
+        else:
+            options += ["--tmpfs", bind.target]
     return options
 
 
