@@ -310,16 +310,17 @@ class Endpoint:
 
 
 class Table:
-    """All endpoints by name, replaced as a whole."""
+    """All endpoints by id and by name, replaced as a whole."""
 
     def __init__(self, clock: Clock, hung: Callable[[str, str], None]) -> None:
         """``hung`` is called with the endpoint's id and the socket of a worker past the time limit."""
         self._clock = clock
         self._hung = hung
         self._endpoints: dict[str, Endpoint] = {}
+        self._by_id: dict[str, Endpoint] = {}
 
-    def get(self, name: str) -> Endpoint | None:
-        return self._endpoints.get(name)
+    def get(self, id_or_name: str) -> Endpoint | None:
+        return self._by_id.get(id_or_name) or self._endpoints.get(id_or_name)
 
     def replace(self, routes: Sequence[Route]) -> None:
         """After this no request reaches a worker that ``routes`` does not name."""
@@ -334,6 +335,7 @@ class Table:
                 self._endpoints[route.endpoint] = Endpoint(route, self._clock)
         for gone in before.values():
             gone.replace(())
+        self._by_id = {endpoint.id: endpoint for endpoint in self._endpoints.values()}
 
     def check_times(self, now: float, limit: float) -> None:
         for endpoint in tuple(self._endpoints.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from collections import Counter
 
 import pytest
@@ -54,6 +55,17 @@ def test_a_prediction_comes_back_with_its_variant(served):
     assert (answered.status, answered.body) == (200, b"2,1")
     assert answered.headers["x-amzn-invoked-production-variant"] == "A"
     assert answered.headers["content-type"] == "text/plain"
+
+
+def test_an_endpoint_is_found_by_its_id_too_and_by_the_id_first(front, run):
+    first, second = (Worker(run / name, lambda ask, name=name: wire.Reply(200, name.encode())) for name in ("a", "b"))
+    named = routed(first.route(), endpoint="iris")
+    other = routed(second.route(), endpoint="id-iris")
+    front.take(replace(named, routes=(*named.routes, *other.routes)))
+    for asked, answer in (("iris", b"a"), ("id-iris", b"a"), ("id-id-iris", b"b")):
+        assert front.ask(invocation(endpoint=asked)).body == answer
+    for worker in (first, second):
+        worker.close()
 
 
 def test_what_the_dialect_reads_of_the_head_reaches_the_worker(front, run):
