@@ -30,9 +30,6 @@ function request()
   next_request = next_request % #requests + 1
   return requests[next_request]
 end
-function response(status)
-  if status >= 300 then bad = (bad or 0) + 1 end
-end
 function done(summary, latency)
   io.write(string.format("RESULT %d %d %d %d\\n", summary.requests, summary.duration,
     summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout,

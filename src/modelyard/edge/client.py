@@ -118,6 +118,9 @@ class ClientConnection(asyncio.Protocol):
         self._in_head = False
         self._resuming = False
         self._head_size = 0
+        self._feeding = 0
+        self._span = 0
+        """Bytes from the beginning of the read in which the head began: it is no longer."""
         self._advancing = False
         self._closing_since: float | None = None
         self._lingering = False
@@ -173,6 +176,8 @@ class ClientConnection(asyncio.Protocol):
         if self._closing_since is not None:
             return
         alone = self._current is None and not self._in_head
+        self._feeding = len(data)
+        self._span += self._feeding
         self._parse(data)
         if self._closing_since is not None:
             return
@@ -232,6 +237,7 @@ class ClientConnection(asyncio.Protocol):
         self._headers = []
         self._in_head = True
         self._head_size = 0
+        self._span = self._feeding
         if self._answered or self._exchanges:
             self._head_began = self.last_read
 
@@ -255,7 +261,7 @@ class ClientConnection(asyncio.Protocol):
         wrong = head.wrong(version)
         if wrong is not None:
             exchange: Exchange = Immediate(self, head, self._lobby.refuse(head, wrong), close=True)
-        elif head.size > self._lobby.limits.request_head:
+        elif self._span > self._lobby.limits.request_head and head.size > self._lobby.limits.request_head:
             exchange = Immediate(self, head, self._lobby.refuse(head, _TOO_LARGE), close=True)
         else:
             exchange = self._lobby.open(self, head)
@@ -349,6 +355,8 @@ class ClientConnection(asyncio.Protocol):
     def balance(self) -> None:
         """Read no further while too much waits for its turn."""
         waiting = len(self._exchanges)
+        if not waiting and not self._pauses:
+            return
         full = waiting > PIPELINE or (waiting > 0 and sum([e.held for e in self._exchanges]) > HELD)
         self._pause("turn", full)
 

@@ -14,6 +14,7 @@ from modelyard.edge import sigv4
 from modelyard.edge.claims import SignatureRefused
 
 _HOP = frozenset({b"connection", b"http2-settings", b"keep-alive", b"proxy-connection"})
+_DROPPED = _HOP | {b"upgrade"}
 _OWN = b"x-modelyard-front-"
 _SIGNING = tuple((name.encode(), name) for name in ("authorization", "x-amz-date", "date"))
 """The headers that a signature's statement is read from."""
@@ -31,10 +32,15 @@ class Head:
         self.scheme = scheme
         self.modern = version == "1.1"
         named: dict[bytes, bytes] = {}
+        repeated: list[bytes] = []
         for name, value in headers:
             lower = name.lower()
-            named[lower] = named[lower] + b"," + value if lower in named else value
+            if lower in named:
+                repeated.append(lower)
+                value = named[lower] + b"," + value  # noqa: PLW2901
+            named[lower] = value
         self.named = named
+        self._has_two_hosts = b"host" in repeated
         self.view = HeadView(method, target, named)
         connection = named.get(b"connection")
         tokens = connection.lower().replace(b" ", b"").split(b",") if connection is not None else ()
@@ -61,8 +67,9 @@ class Head:
     def is_anonymous(self) -> bool:
         """Whether it states no signature that can be read: only one that does is left to whoever verifies it."""
         given = {text: self.named[name].decode("latin-1") for name, text in _SIGNING if name in self.named}
+        query = self.target.partition(b"?")[2].decode("latin-1")
         try:
-            return sigv4.parse(self.target.partition(b"?")[2].decode("latin-1"), given) is None
+            return not sigv4.is_stated(query, given)
         except SignatureRefused:
             return True
 
@@ -72,8 +79,7 @@ class Head:
             return Refusal("bad_request", f"HTTP/{version} is not spoken here; use HTTP/1.1")
         if self.is_chunked and not (self.modern and self.named[b"transfer-encoding"].lower() == b"chunked"):
             return Refusal("bad_request", "the only transfer coding known here is chunked, of HTTP/1.1")
-        hosts = sum([name.lower() == b"host" for name, _ in self.headers])
-        if hosts > 1 or (self.modern and hosts == 0):
+        if self._has_two_hosts or (self.modern and b"host" not in self.named):
             return Refusal("bad_request", "a request needs one Host header")
         if not self.target.startswith(b"/") and not (self.method == "OPTIONS" and self.target == b"*"):
             return self._take_absolute()
@@ -91,21 +97,28 @@ class Head:
 
     def rebuilt(self, peer: str, from_job: bool) -> bytes:
         """The head for the server: as it came, but for hop-by-hop fields and our own."""
-        parts = [self.method.encode(), b" ", self.target, b" HTTP/1.1\r\n"]
+        named = self.named
+        own = _own_fields(peer, self.scheme, from_job)
+        top = b"%b %b HTTP/1.1\r\n" % (self.method.encode(), self.target)
+        if _DROPPED.isdisjoint(named) and b"host" in named and _OWN not in b" ".join(named):
+            return top + b"".join([b"%b: %b\r\n" % field for field in self.headers]) + own
+        parts = [top]
         for name, value in self.headers:
             lower = name.lower()
             if lower in _HOP or lower.startswith(_OWN) or (lower == b"upgrade" and not self.is_upgrade):
                 continue
             parts += (name, b": ", value, b"\r\n")
-        if b"host" not in self.named:
+        if b"host" not in named:
             parts.append(b"host: localhost\r\n")
         if self.is_upgrade:
             parts.append(b"connection: upgrade\r\n")
-        mark = "x-modelyard-front-job: 1\r\n" if from_job else ""
-        parts.append(
-            f"x-modelyard-front-peer: {peer}\r\nx-modelyard-front-scheme: {self.scheme}\r\n{mark}\r\n".encode()
-        )
-        return b"".join(parts)
+        return b"".join((*parts, own))
+
+
+@lru_cache(maxsize=1024)
+def _own_fields(peer: str, scheme: str, from_job: bool) -> bytes:
+    mark = "x-modelyard-front-job: 1\r\n" if from_job else ""
+    return f"x-modelyard-front-peer: {peer}\r\nx-modelyard-front-scheme: {scheme}\r\n{mark}\r\n".encode()
 
 
 class HeadView(InvocationHead):

@@ -40,7 +40,7 @@ class ResponseHead:
 def read_head(raw: bytes, method: str) -> ResponseHead:
     """A head that ends with its empty line. Raises ValueError."""
     status = int(raw[9:12])
-    found = _CONNECTION.search(raw)
+    found = _CONNECTION.search(raw) if b"onnection:" in raw else None  # a plain search first: it is rare
     close = found is not None and found[1].strip().lower() == b"close"
     if method == "HEAD" or status in (204, 304) or status < 200:
         return ResponseHead(raw, status, 0, close)

@@ -38,6 +38,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
+_Stated = tuple[str, str, str, str, tuple[str, ...]]
 _HASH = re.compile(r"[0-9a-f]{64}")
 _HEADER = re.compile(rf"{ALGORITHM}\s+Credential=([^,\s]+)\s*,\s*SignedHeaders=([^,\s]+)\s*,\s*Signature=")
 _STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
@@ -57,6 +58,15 @@ def parse(raw_query: str, headers: Mapping[str, str]) -> Claim | None:
     if "X-Amz-Signature" in query or "X-Amz-Algorithm" in query:
         return _from_query(query)
     return sigv2.claim_of(query)
+
+
+def is_stated(raw_query: str, headers: Mapping[str, str]) -> bool:
+    """Whether ``parse`` would find a signature. Raises as it does."""
+    authorization = headers.get("authorization", "")
+    if authorization.startswith("AWS4"):
+        _header_parts(authorization, headers)
+        return True
+    return parse(raw_query, headers) is not None
 
 
 def verify(
@@ -134,16 +144,8 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 
 def _from_header(authorization: str, headers: Mapping[str, str]) -> Claim:
-    authorization = authorization.rstrip()
-    signature = authorization[-64:]
-    if not _HASH.fullmatch(signature):
-        raise _unreadable()
-    access_key, date, region, service, signed_headers = _stated(authorization[:-64])
-    stamp = headers.get("x-amz-date")
-    if stamp is None:
-        time, stamp = _dated(headers.get("date", ""))
-    else:
-        time = _stamp_time(stamp)
+    stated, signature, time, stamp = _header_parts(authorization, headers)
+    access_key, date, region, service, signed_headers = stated
     return Claim(
         form="header",
         access_key=access_key,
@@ -158,8 +160,21 @@ def _from_header(authorization: str, headers: Mapping[str, str]) -> Claim:
     )
 
 
+def _header_parts(authorization: str, headers: Mapping[str, str]) -> tuple[_Stated, str, float, str]:
+    """What stands before the signature, the signature, the time of signing and how that was written."""
+    authorization = authorization.rstrip()
+    signature = authorization[-64:]
+    if not _HASH.fullmatch(signature):
+        raise _unreadable()
+    stated = _stated(authorization[:-64])
+    stamp = headers.get("x-amz-date")
+    if stamp is None:
+        return stated, signature, *_dated(headers.get("date", ""))
+    return stated, signature, _stamp_time(stamp), stamp
+
+
 @lru_cache(maxsize=256)
-def _stated(text: str) -> tuple[str, str, str, str, tuple[str, ...]]:
+def _stated(text: str) -> _Stated:
     """Access key, date, region, service and signed headers of an Authorization header up to its signature: what a
     client writes again and again. Raises SignatureRefused."""
     found = _HEADER.fullmatch(text)
