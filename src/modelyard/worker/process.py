@@ -20,6 +20,7 @@ from modelyard.base.disk import write_all
 from modelyard.worker.entrypoint import CannotStart, Program
 from modelyard.worker.failure import TAIL
 from modelyard.worker.metrics import Matcher
+from modelyard.worker.usage import Usage
 
 _DRAIN = 0.5
 """Seconds in which output that is still in the pipe is taken after the program ended."""
@@ -42,8 +43,9 @@ class Ended:
 class Running:
     """One program from start to end, in the main thread."""
 
-    def __init__(self, program: Program, matcher: Matcher | None) -> None:
+    def __init__(self, program: Program, matcher: Matcher | None, usage: Usage) -> None:
         self._matcher = matcher
+        self._usage = usage
         self._tail = bytearray()
         self._stopped = False
         self._group = 0
@@ -85,6 +87,7 @@ class Running:
         while is_open or self._process.poll() is None:
             ready = {fd for fd, _event in waiting.poll(200)}
             self._drain_wakes()
+            self._usage.look()
             if source in ready and not self._pass_on(source):
                 waiting.unregister(source)
                 is_open = False

@@ -39,6 +39,7 @@ class WorkerSpec:
     pack_model: bool = True
     checkpoints_path: str = "/opt/ml/checkpoints"
     cpus: float = 1.0
+    memory: int = 2 << 30
     inherited: Mapping[str, str] = field(default_factory=dict)
     """The environment and credentials that the runner gave, without its own MODELYARD_ variables."""
 
@@ -67,6 +68,7 @@ def read(environ: Mapping[str, str]) -> WorkerSpec:
         pack_model=told["pack_model"],
         checkpoints_path=told["checkpoints_path"],
         cpus=told["cpus"],
+        memory=told["memory"],
         inherited={name: value for name, value in environ.items() if name not in _PLACES} | _secrets(environ),
     )
 

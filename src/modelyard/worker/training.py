@@ -1,8 +1,8 @@
 """A training job's part on one host, from the first log line to what is handed back.
 
 Owns the order of things; each step is a module of this folder. Runs inside the sandbox with the job's own
-libraries and uses the standard library only. Leaves in ``out``: metrics.jsonl, model.tar.gz and output.tar.gz,
-``model`` (an empty file that says the model counts) and, last, ``finished``.
+libraries and uses the standard library only. Leaves in ``out``: metrics.jsonl, usage.jsonl, model.tar.gz and
+output.tar.gz, ``model`` (an empty file that says the model counts) and, last, ``finished``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from modelyard.base.clock import SystemClock
 from modelyard.core.jobs import packing
 from modelyard.worker import failure, versions
 from modelyard.worker.entrypoint import CannotStart, Program, program
@@ -18,6 +19,7 @@ from modelyard.worker.metrics import Matcher
 from modelyard.worker.pipes import Feeder
 from modelyard.worker.process import Ended, Running
 from modelyard.worker.spec import WorkerSpec, read
+from modelyard.worker.usage import Usage
 
 MATCH_PATIENCE = 10.0
 """Seconds that metric matching may take after the script's last line."""
@@ -33,7 +35,9 @@ def train() -> int:
     try:
         what = program(spec)
         _prepare(spec)
-        ended = Running(what, matcher).finish()
+        usage = Usage(spec.out / "usage.jsonl", spec.memory, spec.ml, SystemClock())
+        ended = Running(what, matcher, usage).finish()
+        usage.finish()
     except CannotStart as error:
         say(str(error))
         failure.report(spec.ml, str(error))

@@ -1,13 +1,15 @@
-"""Reading the metric points that a worker left: lines of ``{"name","value","at"}`` in out/<host>/metrics.jsonl.
+"""Reading the points that a worker left: lines of ``{"name","value","at"}`` in out/<host>/metrics.jsonl, which are the
+job's metrics, and in out/<host>/usage.jsonl, which say what the host used.
 
-Owns their checking: the file comes from a sandbox and may hold anything. Refuses to know how points are found
-in log lines (the worker does that, inside its sandbox).
+Owns their checking: the files come from a sandbox and may hold anything. Refuses to know how points are found and
+measured (the worker does that, inside its sandbox).
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,20 +17,50 @@ from modelyard.core.jobs.folders import open_left
 from modelyard.core.jobs.model import Metric
 
 MAX_BYTES = 16 << 20
-"""Of one host's file; what lies beyond is not read."""
+"""Of one host's metrics; what lies beyond is not read."""
+MAX_USAGE = 4 << 20
+"""Of one host's usage, which grows by 200 bytes a minute."""
 
 
 def read(attempt_folder: Path, hosts: Iterable[str]) -> tuple[Metric, ...]:
     """The points of these hosts, oldest first (those of one time in order of host and line)."""
-    found: list[Metric] = []
+    return _points(*(_left(attempt_folder / "out" / host / "metrics.jsonl", MAX_BYTES) for host in hosts))
+
+
+def usage(attempt_folder: Path, host: str) -> tuple[Metric, ...]:
+    """What a host used, oldest first: as kept with its log, else as it stands until now."""
+    kept = _kept(attempt_folder, host)
+    left = kept if kept.exists() else attempt_folder / "out" / host / "usage.jsonl"
+    return _points(_left(left, MAX_USAGE))
+
+
+def keep_usage(attempt_folder: Path, hosts: Iterable[str]) -> None:
+    """Put what ended hosts used beside their logs, which stay when the rest of the folder is freed."""
     for host in hosts:
-        try:
-            with open_left(attempt_folder / "out" / host / "metrics.jsonl") as file:
-                lines = file.read(MAX_BYTES).split(b"\n")
-        except OSError:
-            continue
-        found += [point for point in map(_parse, lines[:-1]) if point is not None]
-    return tuple(sorted(found, key=lambda point: point.at))
+        told = _left(attempt_folder / "out" / host / "usage.jsonl", MAX_USAGE)
+        if told:
+            target = _kept(attempt_folder, host)
+            target.parent.mkdir(exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
+            temporary.write_bytes(told)
+            temporary.replace(target)
+
+
+def _kept(attempt_folder: Path, host: str) -> Path:
+    return attempt_folder / "log" / f"{host}.usage"
+
+
+def _left(path: Path, limit: int) -> bytes:
+    try:
+        with open_left(path) as file:
+            return file.read(limit)
+    except OSError:
+        return b""
+
+
+def _points(*told: bytes) -> tuple[Metric, ...]:
+    whole = (line for text in told for line in text.split(b"\n")[:-1])
+    return tuple(sorted((point for point in map(_parse, whole) if point is not None), key=lambda point: point.at))
 
 
 def final(points: Iterable[Metric]) -> tuple[Metric, ...]:

@@ -101,6 +101,13 @@ class JobService:
         folder = self._folders.attempt(job.id, job.attempt)
         return tuple(point for point in points.read(folder, job.spec.resources.hosts) if name in (None, point.name))
 
+    def usage(self, job: Job, host: str) -> tuple[Metric, ...]:
+        """What a host of the job used in all its attempts, oldest first; nothing for a host that it does not have."""
+        if host not in job.spec.resources.hosts:
+            return ()
+        attempts = (self._folders.attempt(job.id, number) for number in range(1, job.attempt + 1))
+        return tuple(point for folder in attempts for point in points.usage(folder, host))
+
     def _new(self, new: NewJob) -> Job:
         job_id, reason = self._ids.new_id(), self._refusal(new.spec.image)
         return Job(

@@ -69,6 +69,7 @@ class FolderStaging:
         names = job.spec.resources.hosts
         output = f"{job.spec.output.rstrip('/')}/{job.name}/output"
         self.sync_checkpoints(job, attempt_folder)
+        points.keep_usage(attempt_folder, names)
         artifact = None
         if job.spec.output:
             results.store_archive(
@@ -159,6 +160,7 @@ class FolderStaging:
             "pack_model": job.spec.output_compressed,
             "checkpoints_path": job.spec.checkpoints_path,
             "cpus": job.spec.resources.cpus,
+            "memory": job.spec.resources.memory,
         }
 
 

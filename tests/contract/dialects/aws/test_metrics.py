@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from modelyard.core.jobs.model import Metric
-from modelyard.dialects.aws.monitoring import monitoring_service
+from modelyard.dialects.aws.monitoring import Series, monitoring_service
 from tests.contract.dialects.aws.door import KEY, Door, opened
 
 START = 1_700_000_040.0
@@ -21,10 +21,15 @@ START = 1_700_000_040.0
 TRAINING = [Metric("loss", value, START + at) for at, value in ((0, 4.0), (30, 2.0), (60, 1.0), (185, 0.5))]
 
 
+USED = [Metric("CPUUtilization", value, START + at) for at, value in ((0, 150.0), (60, 50.0), (120, 10.0))]
+
+
 class OneJob:
-    def points(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> Sequence[Metric]:
+    def series(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> Series:
         asked = (namespace, name, dict(dimensions))
-        return TRAINING if asked == ("/aws/sagemaker/TrainingJobs", "loss", {"TrainingJobName": "job"}) else ()
+        if asked == ("/aws/sagemaker/TrainingJobs", "loss", {"TrainingJobName": "job"}):
+            return Series("None", TRAINING)
+        return Series("Percent", USED) if dimensions == {"Host": "job/algo-2"} else Series()
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +123,73 @@ def test_refusals(cloudwatch: Any, changes: dict[str, Any], code: str, words: st
         cloudwatch.get_metric_statistics(**asked(**changes))
     error = refused.value.response["Error"]
     assert (error["Code"], words in error["Message"]) == (code, True), error
+
+
+def query(name: str = "all", **changes: Any) -> dict[str, Any]:
+    metric = {
+        "Namespace": "/aws/sagemaker/TrainingJobs",
+        "MetricName": "CPUUtilization",
+        "Dimensions": [{"Name": "Host", "Value": "job/algo-2"}],
+    }
+    return {"Id": name, "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Average"}, **changes}
+
+
+def data(cloudwatch: Any, *queries: dict[str, Any], **changes: Any) -> Any:
+    window = {name: asked()[name] for name in ("StartTime", "EndTime")}
+    return cloudwatch.get_metric_data(MetricDataQueries=list(queries), **window, **changes)
+
+
+def test_data_of_a_host_newest_first(cloudwatch: Any) -> None:
+    loss = query("loss", Label="the loss")
+    loss["MetricStat"]["Metric"] = {
+        "Namespace": "/aws/sagemaker/TrainingJobs",
+        "MetricName": "loss",
+        "Dimensions": [{"Name": "TrainingJobName", "Value": "job"}],
+    }
+    answer = data(cloudwatch, query(), loss, query("hidden", ReturnData=False))
+    assert "NextToken" not in answer
+    found = {result["Id"]: result for result in answer["MetricDataResults"]}
+    assert found.keys() == {"all", "loss"}
+    assert (found["all"]["Label"], found["loss"]["Label"]) == ("CPUUtilization", "the loss")
+    assert found["all"]["Values"] == [10, 50, 150]
+    assert [at.timestamp() - START for at in found["all"]["Timestamps"]] == [120, 60, 0]
+    assert found["loss"]["Values"] == [0.5, 1, 3]
+    assert {result["StatusCode"] for result in found.values()} == {"Complete"}
+
+
+def test_data_comes_by_pages(cloudwatch: Any) -> None:
+    seen: dict[str, list[float]] = {"a": [], "b": []}
+    more: dict[str, Any] = {}
+    pages = 0
+    while True:
+        page = data(cloudwatch, query("a"), query("b"), ScanBy="TimestampAscending", MaxDatapoints=2, **more)
+        for result in page["MetricDataResults"]:
+            seen[result["Id"]] += result["Values"]
+        pages += 1
+        if "NextToken" not in page:
+            break
+        more = {"NextToken": page["NextToken"]}
+    assert (seen, pages) == ({"a": [150, 50, 10], "b": [150, 50, 10]}, 3)
+
+
+def test_data_in_another_unit_or_by_a_percentile(cloudwatch: Any) -> None:
+    wanted = query()
+    wanted["MetricStat"] |= {"Unit": "Percent", "Stat": "p50", "Period": 600}
+    [result] = data(cloudwatch, wanted)["MetricDataResults"]
+    assert result["Values"] == [50]
+    wanted["MetricStat"]["Unit"] = "Bytes"
+    [result] = data(cloudwatch, wanted)["MetricDataResults"]
+    assert result["Values"] == []
+
+
+@pytest.mark.parametrize(
+    ("queries", "more", "words"),
+    [
+        ([query(), query()], {}, "not unique"),
+        ([{"Id": "sum", "Expression": "SUM(METRICS())"}], {}, "expressions are not evaluated here"),
+        ([query()], {"NextToken": "-1"}, "next token specified is invalid"),
+    ],
+)
+def test_refused_data(cloudwatch: Any, queries: list[dict[str, Any]], more: dict[str, Any], words: str) -> None:
+    with pytest.raises(ClientError, match=words):
+        data(cloudwatch, *queries, **more)

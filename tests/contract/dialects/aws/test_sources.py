@@ -105,24 +105,31 @@ class Jobs:
     def metrics(self, _job: Any, name: str) -> tuple[Metric, ...]:
         return (Metric(name, 1.0, 2.0),)
 
+    def usage(self, job: Any, host: str) -> tuple[Metric, ...]:
+        return (Metric("CPUUtilization", 170.0, 2.0),) if host in job.spec.resources.hosts else ()
+
 
 @pytest.mark.parametrize(
-    ("dimensions", "points"),
+    ("name", "dimensions", "wanted"),
     [
-        ({"TrainingJobName": "one"}, 1),
-        ({"TrainingJobName": "two"}, 1),
-        ({"TrainingJobName": "three"}, 0),
-        ({"TrainingJobName": "one/algo-1"}, 0),
-        ({"Host": "one/algo-1"}, 1),
-        ({"Host": "one/algo-2"}, 0),
-        ({"Host": "two/algo-1"}, 0),
-        ({"Host": "one"}, 0),
-        ({"TrainingJobName": "one", "Host": "one/algo-1"}, 0),
-        ({"Other": "one"}, 0),
-        ({}, 0),
+        ("loss", {"TrainingJobName": "one"}, ("None", 1)),
+        ("loss", {"TrainingJobName": "two"}, ("None", 1)),
+        ("loss", {"TrainingJobName": "three"}, ("None", 0)),
+        ("loss", {"TrainingJobName": "one/algo-1"}, ("None", 0)),
+        ("loss", {"Host": "one/algo-1"}, ("Percent", 0)),
+        ("CPUUtilization", {"Host": "one/algo-1"}, ("Percent", 1)),
+        ("CPUUtilization", {"Host": "one/algo-2"}, ("Percent", 0)),
+        ("CPUUtilization", {"Host": "two/algo-1"}, ("Percent", 1)),
+        ("CPUUtilization", {"Host": "two/algo-2"}, ("Percent", 1)),
+        ("CPUUtilization", {"Host": "two"}, ("Percent", 0)),
+        ("CPUUtilization", {"Host": "three/algo-1"}, ("None", 0)),
+        ("loss", {"TrainingJobName": "one", "Host": "one/algo-1"}, ("None", 0)),
+        ("loss", {"Other": "one"}, ("None", 0)),
+        ("loss", {}, ("None", 0)),
     ],
 )
-def test_a_jobs_metrics_by_dimension(dimensions: dict[str, str], points: int) -> None:
+def test_a_jobs_metrics_by_dimension(name: str, dimensions: dict[str, str], wanted: tuple[str, int]) -> None:
     jobs: Any = Jobs()
-    assert len(JobMetrics(jobs).points("/aws/sagemaker/TrainingJobs", "loss", dimensions)) == points
-    assert JobMetrics(jobs).points("other", "loss", dimensions) == ()
+    series = JobMetrics(jobs).series("/aws/sagemaker/TrainingJobs", name, dimensions)
+    assert (series.unit, len(series.points)) == wanted
+    assert JobMetrics(jobs).series("other", name, dimensions).points == ()

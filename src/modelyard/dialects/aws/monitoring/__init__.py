@@ -4,6 +4,6 @@ Owns periods and statistics. Refuses to know how points are found.
 """
 
 from modelyard.dialects.aws.monitoring.operations import monitoring_service
-from modelyard.dialects.aws.monitoring.sources import JobMetrics, MetricSource
+from modelyard.dialects.aws.monitoring.sources import JobMetrics, MetricSource, Series
 
-__all__ = ["JobMetrics", "MetricSource", "monitoring_service"]
+__all__ = ["JobMetrics", "MetricSource", "Series", "monitoring_service"]
