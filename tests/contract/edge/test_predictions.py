@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import replace
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from botocore.auth import SigV4Auth
