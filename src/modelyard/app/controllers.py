@@ -34,7 +34,9 @@ class Controllers:
         settings = house.settings
         self._house = house
         self._runner = house.place.jobs
-        self._staging_threads = ThreadPoolExecutor(8, thread_name_prefix="stage")
+        # Apart: jobs that build environments for minutes must not hold up an endpoint, nor endpoints a job.
+        self._job_threads = ThreadPoolExecutor(16, thread_name_prefix="job")
+        self._model_threads = ThreadPoolExecutor(16, thread_name_prefix="model")
         work = AttemptWork(
             runner=house.place.jobs,
             staging=staging(house.inputs, settings.account_id, house.archive_limits),
@@ -45,16 +47,14 @@ class Controllers:
             capacity=capacity(settings.job_cpus, settings.job_memory),
             disk_reserve=settings.disk_reserve,
         )
-        self.jobs = JobController(
-            house.job_table, work, house.ids, house.clock, house.job_changes, self._staging_threads
-        )
+        self.jobs = JobController(house.job_table, work, house.ids, house.clock, house.job_changes, self._job_threads)
         self.deployments = DeploymentController(
             table=house.deployment_table,
             pool=house.place.endpoints,
             routes=routes,
             staging=ModelStaging(house.inputs, house.place.environments, self._unpack, house.disk),
             launcher=Launcher(house.disk, WorkerLimits(memory=settings.endpoint_memory, body=settings.prediction_body)),
-            executor=self._staging_threads,
+            executor=self._model_threads,
             clock=house.clock,
             ids=house.ids,
             changes=house.deployment_changes,
@@ -84,7 +84,8 @@ class Controllers:
             self._end_jobs(hurried)
         self.jobs.close()
         self.deployments.close(time.sleep)
-        self._staging_threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._job_threads, self._model_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _end_jobs(self, hurried: Callable[[], bool]) -> None:
         while not self.jobs.drain():

@@ -1,6 +1,6 @@
 """The server's background work: threads that run one step again and again until they are told to end.
 
-Owns pacing and survival: a step that raises is logged and tried again, later each time. Each step is
+Owns pacing and survival: a step that raises is logged and tried again, later each time, for ever. Each step is
 level-triggered, so a missed wake-up costs a pause and nothing else.
 """
 
@@ -16,6 +16,9 @@ _log = logging.getLogger(__name__)
 JOB_PAUSE, JOB_REST = 0.2, 0.01
 """Seconds between two passes over the jobs: when nothing is known to have changed, and at least. Jobs that come within
 the rest share the flushes of the disk that each of their moves needs."""
+
+LONGEST = 2.0
+"""Seconds after which a step that goes on failing is tried again at the latest: a lease lasts three."""
 
 
 class Loop:
@@ -57,4 +60,4 @@ class Loop:
                 failures += 1
                 _log.exception("%s failed; trying again", self._name)
             self._ending.wait(self._rest)
-            self._woken.wait(pause * min(2**failures, 64))
+            self._woken.wait(pause if not failures else min(pause * 2**failures, max(pause, LONGEST)))

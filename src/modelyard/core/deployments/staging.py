@@ -49,7 +49,7 @@ class ModelStaging:
     def stage(self, folder: Path, plan: Plan) -> Mapping[str, StagedVariant]:
         """Every variant of ``plan`` by name, its files below the endpoint's ``folder``.
 
-        Raises a ModelyardError whose message is the user's reason, OSError when the disk fails.
+        Raises a ModelyardError whose message is the user's reason (OutOfSpace among them), OSError when the disk fails.
         """
         staged: dict[str, StagedVariant] = {}
         for place, variant in enumerate(plan.variants):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from modelyard.base.errors import LeaseLost, NotFound
+from modelyard.base.errors import LeaseLost, NotFound, OutOfSpace
 from modelyard.core.deployments.model import EndpointState, Variant, WorkerState
 from modelyard.core.deployments.ports import Stale, WorkerObservation
-from tests.unit.core.deployments.world import World
+from tests.unit.core.deployments.world import World, no_space
 
 STARTING = WorkerObservation("starting", "loading")
 
@@ -81,6 +82,46 @@ def test_a_missing_artifact_and_an_unknown_image_fail_the_endpoint_by_name(world
     assert "no environment answers for i2" in (world.get("two").failure_reason or "")
     assert [world.get(name).state for name in ("one", "two")] == [EndpointState.FAILED] * 2
     assert world.pool.starts == []
+
+
+def _reserve_is_touched(world: World, full: bool) -> None:
+    """As the inputs and the unpacker say it, which look before they write."""
+    world.inputs.trouble = OutOfSpace(wanted=9, reserve=1 << 30, where="/data") if full else None
+
+
+def _model_does_not_fit(world: World, full: bool) -> None:
+    world.inputs.trouble = no_space() if full else None
+
+
+def _worker_file_does_not_fit(world: World, full: bool) -> None:
+    world.disk.full = full
+
+
+@pytest.mark.parametrize(
+    ("fill", "words"),
+    [
+        (_reserve_is_touched, "free some space or lower the setting disk_reserve"),
+        (_model_does_not_fit, "No space left on device"),
+        (_worker_file_does_not_fit, "No space left on device"),
+    ],
+)
+def test_on_a_full_disk_an_endpoint_fails_and_says_so_and_nothing_half_made_stays(
+    world: World, fill: Callable[[World, bool], None], words: str
+) -> None:
+    fill(world, True)
+    failed = world.serving()
+    assert failed.state is EndpointState.FAILED and words in (failed.failure_reason or "")
+    place = world.endpoints / failed.id
+    assert world.pool.starts == [] and {path.name for path in place.iterdir()} <= {"models", "logs"}
+    staged = [path for path in place.glob("models/*") if path.name.startswith(".") or not (path / "code").is_dir()]
+    assert staged == []
+    world.service.delete("flowers")
+    world.settle()
+    assert world.table.all() == () and not place.exists()
+    fill(world, False)
+    world.create()
+    world.settle()
+    assert world.get().state is EndpointState.SERVING
 
 
 def test_staging_goes_on_while_other_endpoints_are_served(world: World) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -100,18 +102,37 @@ class FakeModels:
         return Model(f"id-{id_or_name}", id_or_name, "sagemaker", "us-east-1", (container,), {}, 0.0, 0.0)
 
 
+def no_space() -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FullDisk(RealDisk):
+    """A disk that takes no more bytes while ``full``."""
+
+    def __init__(self) -> None:
+        self.full = False
+
+    def sync(self, fd: int) -> None:
+        if self.full:
+            raise no_space()
+        super().sync(fd)
+
+
 class FakeInputs:
-    """Every artifact exists but those that ``missing`` names."""
+    """Every artifact exists but those that ``missing`` names; ``trouble`` is raised when half of one has arrived."""
 
     def __init__(self) -> None:
         self.missing: set[str] = set()
+        self.trouble: Exception | None = None
         self.fetched: list[str] = []
 
     def fetch(self, location: str, target: Path) -> None:
         if location in self.missing:
             raise NotFound(kind="object", name=location)
         self.fetched.append(location)
-        target.write_bytes(location.encode())
+        target.write_bytes(location.encode()[: 5 if self.trouble else None])
+        if self.trouble is not None:
+            raise self.trouble
 
 
 class FakeEnvironments:
@@ -167,6 +188,7 @@ class World:
     executor: NowExecutor = field(default_factory=NowExecutor)
     ids: CountedIds = field(default_factory=CountedIds)
     changes: Changes = field(default_factory=Changes)
+    disk: FullDisk = field(default_factory=FullDisk)
     errors: list[tuple[str, Exception]] = field(default_factory=list)
     tolerated: tuple[type[Exception], ...] = (ModelyardError, OSError)
     """What a controller may report of an endpoint; anything else fails the test."""
@@ -188,8 +210,8 @@ class World:
             self.table,
             self.pool,
             self.routes,
-            ModelStaging(self.inputs, self.environments, unpack),  # type: ignore[arg-type]
-            Launcher(RealDisk(), WorkerLimits()),
+            ModelStaging(self.inputs, self.environments, unpack, self.disk),  # type: ignore[arg-type]
+            Launcher(self.disk, WorkerLimits()),
             self.executor,
             self.clock,
             self.ids,
