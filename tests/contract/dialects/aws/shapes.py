@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
 from hypothesis import strategies as st
+
+from modelyard.dialects.aws.protocol.models import ListShape, MapShape, Shape, StructureShape
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn")), max_size=8)
 _MOMENTS = st.integers(0, 4_000_000_000_000).map(
@@ -43,7 +44,7 @@ def _structures(draw: st.DrawFn, shape: StructureShape, least: int, depth: int) 
     names = [name for name, member in shape.members.items() if depth > 0 or _is_flat(member)]
     if not names:
         return {}
-    most = 1 if shape.is_tagged_union else 4
+    most = 1 if shape.metadata.get("union") else 4
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=most, unique=True))
     return {name: draw(values(shape.members[name], least, depth - 1)) for name in chosen}
 

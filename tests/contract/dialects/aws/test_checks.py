@@ -6,12 +6,11 @@ import time
 from typing import Any
 
 import pytest
-from botocore.model import Shape, StructureShape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelyard.dialects.aws.protocol.checks import MOST_PROBLEMS, Checks
-from modelyard.dialects.aws.protocol.models import service_model
+from modelyard.dialects.aws.protocol.models import Shape, StructureShape, service_model
 from modelyard.dialects.aws.protocol.patterns import matcher
 from modelyard.dialects.aws.protocol.service import Overlay
 

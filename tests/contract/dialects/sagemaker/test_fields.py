@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.model import ListShape, Shape, StructureShape
 
 from modelyard.base.errors import ModelyardError
 from modelyard.core.models.tags import MAX_TAGS
 from modelyard.dialects import sagemaker
 from modelyard.dialects.aws.protocol import AwsError, AwsService, Call
-from modelyard.dialects.aws.protocol.models import service_model
+from modelyard.dialects.aws.protocol.models import ListShape, Shape, StructureShape, service_model
 from modelyard.dialects.sagemaker.fields import FIELDS, table
 from modelyard.dialects.sagemaker.routes import sagemaker_service
 from modelyard.dialects.sagemaker.services import services_of

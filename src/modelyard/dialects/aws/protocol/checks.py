@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
-
+from modelyard.dialects.aws.protocol.models import ListShape, MapShape, Shape, StructureShape
 from modelyard.dialects.aws.protocol.patterns import matcher
 from modelyard.dialects.aws.protocol.service import Overlay
 

@@ -108,6 +108,8 @@ class AwsDispatcher:
         self._ready: dict[tuple[str, str, Wire], Ready] = {}
         self._answers = Answers(version)
         self._checks = {service.name: Checks(Overlay()) for service in services}
+        for service in services:
+            service.model.forget_rest()
 
     def claims(self, request: Request) -> bool:
         """Whether a request names one of these services: by its target, its RPC path, else by what it is signed for.

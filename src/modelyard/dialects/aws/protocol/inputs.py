@@ -14,9 +14,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
-
 from modelyard.dialects.aws.protocol.errors import serialization_error
+from modelyard.dialects.aws.protocol.models import ListShape, MapShape, Shape, StructureShape
 
 Parser = Callable[[Any], Any]
 

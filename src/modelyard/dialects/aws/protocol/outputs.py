@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
-
 from modelyard.dialects.aws.protocol.cbor import Moment
+from modelyard.dialects.aws.protocol.models import ListShape, MapShape, Shape, StructureShape
 
 Writer = Callable[[Any], Any]
 

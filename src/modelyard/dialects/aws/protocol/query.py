@@ -13,10 +13,9 @@ from html import escape
 from typing import Any
 from urllib.parse import parse_qsl
 
-from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
-
 from modelyard.dialects.aws.protocol.errors import AwsError
 from modelyard.dialects.aws.protocol.inputs import base64_blob, iso_timestamp
+from modelyard.dialects.aws.protocol.models import ListShape, MapShape, OperationModel, Shape, StructureShape
 from modelyard.dialects.aws.protocol.outputs import Writers, epoch, json_writers
 
 _MOST_NAMES = 10_000

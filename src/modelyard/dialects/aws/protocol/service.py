@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from botocore.model import OperationModel, ServiceModel
-
 from modelyard.base.errors import ModelyardError
 from modelyard.core.identity.model import Credential
 from modelyard.dialects.aws.protocol.errors import AwsError, from_core
-from modelyard.dialects.aws.protocol.models import service_model
+from modelyard.dialects.aws.protocol.models import OperationModel, ServiceModel, service_model
 
 
 @dataclass(frozen=True, slots=True)
