@@ -19,6 +19,7 @@ from typing import Any, Literal
 from modelyard.app.controllers import capacity
 from modelyard.app.launch import server_url
 from modelyard.app.layout import Layout
+from modelyard.app.plugins import broken_plugins
 from modelyard.app.settings import GB, Settings
 from modelyard.app.supervisor import COMMAND
 from modelyard.base.disk import is_locked
@@ -48,6 +49,7 @@ def examine(given: dict[str, Any], probe: Callable[[tuple[str, ...]], SandboxRep
         _sandbox(settings, report),
         _network(settings, report),
         *_extras(),
+        *(Finding(f"plug-in {error.fields['name']}", "problem", error.message) for error in broken_plugins()),
         _disk(settings),
         _connections(settings),
         _machine(settings),

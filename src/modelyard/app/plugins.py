@@ -11,8 +11,9 @@ import logging
 from concurrent.futures import Executor
 
 from modelyard.base.errors import Invalid
-from modelyard.base.plugins import load_all
+from modelyard.base.plugins import BrokenPlugin, load_all
 from modelyard.core.artifacts.archives import ArchiveLimits
+from modelyard.core.deployments.ports import Predictions
 from modelyard.core.deployments.runners import RunnerPlugin
 from modelyard.core.jobs.images import SCRIPT_MODE, ImageFamily, Images
 from modelyard.core.jobs.kinds import JobKind, StagingByKind
@@ -20,6 +21,19 @@ from modelyard.core.jobs.ports import Inputs, Staging
 from modelyard.dialects.plugin import Core, Dialect, Door
 
 _log = logging.getLogger(__name__)
+
+
+def broken_plugins() -> tuple[BrokenPlugin, ...]:
+    """What cannot be loaded, of others; a dialect that only cannot be opened is not among it."""
+    groups = (
+        load_all("modelyard.dialects", Dialect, "DIALECT", "routes"),
+        load_all("modelyard.dialects", Predictions, "PREDICTIONS", "invoke", needed=False),
+        load_all("modelyard.runners", RunnerPlugin, "RUNNER", "plugin"),
+        load_all("modelyard.core.jobs.kinds", JobKind, "KIND"),
+        load_all("modelyard.images", Images, "IMAGES"),
+    )
+    named = {(error.fields["group"], error.fields["name"]): error for group in groups for error in group.broken}
+    return tuple(named.values())
 
 
 def open_doors(core: Core, threads: Executor) -> tuple[Door, ...]:

@@ -49,7 +49,7 @@ def get_noun(data_dir: Path | None, noun: str, name: str) -> dict[str, Any]:
     """One of them by name or id, with more detail. Raises NotFound."""
     with _house(data_dir) as house:
         if noun == "jobs":
-            return _job_detail(house.jobs.get(name))
+            return _job_detail(house.jobs.get(name, None))
         if noun == "models":
             return _model_detail(house.models.get(name))
         return _endpoint_detail(house.deployments.get(name))
@@ -59,7 +59,8 @@ def delete_noun(data_dir: Path | None, noun: str, name: str) -> None:
     """Raises NotFound, and Conflict for a job that has not ended."""
     with _house(data_dir) as house:
         if noun == "jobs":
-            house.jobs.delete(name)
+            job = house.jobs.get(name, None)
+            house.jobs.delete(job.id, job.kind)
         elif noun == "models":
             house.models.delete(name)
         else:
@@ -69,7 +70,8 @@ def delete_noun(data_dir: Path | None, noun: str, name: str) -> None:
 def stop_job(data_dir: Path | None, name: str) -> None:
     """Raises NotFound, and Conflict for a job that has ended."""
     with _house(data_dir) as house:
-        house.jobs.stop(name)
+        job = house.jobs.get(name, None)
+        house.jobs.stop(job.id, job.kind)
 
 
 def job_log(data_dir: Path | None, name: str, follow: bool) -> Iterator[LogEvent]:
@@ -78,7 +80,7 @@ def job_log(data_dir: Path | None, name: str, follow: bool) -> Iterator[LogEvent
         read: dict[str, int] = {}
         phase = ""
         while True:
-            job = house.jobs.get(name)
+            job = house.jobs.get(name, None)
             if follow and job.phase != phase:
                 phase = job.phase
                 yield LogEvent("news", phase)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +14,25 @@ import pytest
 
 from modelyard.testing.server import RunningServer
 
-TOY = Path(__file__).with_name("toy")
+HERE = Path(__file__).parent
+PAGE = HERE.parents[2] / "docs" / "plugins.md"
+
+
+def documented() -> dict[str, str]:
+    """The files of the example in docs/plugins.md, by their names."""
+    return dict(re.findall(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```", PAGE.read_text(), re.S | re.M))
+
+
+def toys(folder: Path) -> Path:
+    """The example, as it would be installed."""
+    files = documented()
+    groups = tomllib.loads(files.pop("pyproject.toml"))["project"]["entry-points"]
+    points = {f"{group}:{name}": value for group, named in groups.items() for name, value in named.items()}
+    distribute(
+        folder, "toys", {**points, "modelyard.runners:toy": "toy_runner"}, {"toy_dialect/__init__.py": "", **files}
+    )
+    shutil.copytree(HERE / "toy_runner", folder / "toy_runner")
+    return folder
 
 
 def distribute(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 import time
 import urllib.request
@@ -14,12 +16,13 @@ from urllib.error import HTTPError
 
 import joblib
 import pytest
+from botocore.exceptions import ClientError
 from sklearn.linear_model import LinearRegression
 
 from modelyard.core.jobs.packing import packed
 from modelyard.testing.server import RunningServer
 
-from .conftest import TOY, distribute, served
+from .conftest import distribute, on_path, served, toys
 
 ROLE = "arn:aws:iam::000000000000:role/ModelyardRole"
 BROKEN = {
@@ -42,11 +45,8 @@ BROKEN_FILES = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One that finds the toy, and broken plug-ins beside it."""
     folder = tmp_path_factory.mktemp("plugins")
-    distribute(
-        folder / "toys", "toys", {f"modelyard.{what}s:toy": f"toy_{what}" for what in ("dialect", "runner", "image")}
-    )
     distribute(folder / "broken", "brokenware", BROKEN, BROKEN_FILES)
-    with served(folder, folder / "toys", TOY, folder / "broken", RUNNER="toy") as running:
+    with served(folder, toys(folder / "toys"), folder / "broken", RUNNER="toy") as running:
         yield running
 
 
@@ -89,7 +89,20 @@ def test_another_runner_runs_the_jobs_of_every_door(server: RunningServer) -> No
     [event] = logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
     assert event["message"] == "toy ran 1"
     status, body = fetch(f"{server.url}/toy/jobs")
-    assert (status, json.loads(body)) == (200, ["toy-job"])
+    assert (status, json.loads(body)) == (200, [["training", "toy-job", "succeeded"]])
+
+
+def test_jobs_of_another_kind_run_and_are_no_training_jobs(server: RunningServer) -> None:
+    made = json.loads(fetch(f"{server.url}/toy/jobs", b"")[1])
+    job = ["toy", f"Toy-{made[:8]}", "succeeded"]
+    end = time.monotonic() + 30
+    while job not in (jobs := json.loads(fetch(f"{server.url}/toy/jobs")[1])):
+        assert time.monotonic() < end, jobs
+        time.sleep(0.05)
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        server.client("sagemaker").describe_training_job(TrainingJobName=job[1])
+    names = server.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    assert job[1] not in [summary["TrainingJobName"] for summary in names]
 
 
 def test_broken_plugins_are_each_named_once_and_stop_nothing_else(server: RunningServer) -> None:
@@ -106,19 +119,28 @@ def test_broken_plugins_are_each_named_once_and_stop_nothing_else(server: Runnin
     assert len(lines) == len(wanted)
 
 
+def test_doctor_names_what_cannot_be_loaded(server: RunningServer, tmp_path: Path) -> None:
+    folder = server.data_dir.parent
+    with on_path(toys(tmp_path / "toys"), folder / "broken"):
+        told = subprocess.run([sys.executable, "-m", "modelyard", "doctor", "--json"], capture_output=True, check=False)
+    problems = {found["what"]: found["message"] for found in json.loads(told.stdout) if found["state"] == "problem"}
+    assert {"plug-in raises", "plug-in sagemaker", "plug-in empty", "plug-in missing"} <= problems.keys()
+    assert "plug-in toy" not in problems
+    assert "brokenware" in problems["plug-in empty"]
+
+
 def test_the_front_names_the_broken_ones_that_it_loads(server: RunningServer) -> None:
     log = (server.data_dir / "run" / "front.log").read_text()
     assert log.count("brokenware") == 2 * 2  # 'raises' and 'sagemaker', each with the word to uninstall it
 
 
 def test_another_dialect_predicts_with_what_sagemaker_deployed(tmp_path: Path) -> None:
-    distribute(tmp_path / "toys", "toys", {"modelyard.dialects:toy": "toy_dialect"})
-    with served(tmp_path, tmp_path / "toys", TOY) as server:
+    with served(tmp_path, toys(tmp_path / "toys")) as server:
         deploy(server, "doubler")
-        status, answer = fetch(f"{server.url}/toy/doubler", b"1\n2\n")
+        status, answer = fetch(f"{server.url}/toy/predict/doubler", b"1\n2\n")
         assert (status, answer.split()[0]) == (200, b"toy")
         assert [float(value) for value in answer.split()[1:]] == pytest.approx([2, 4])
-        assert fetch(f"{server.url}/toy/nobody", b"1\n") == (418, b"unknown_endpoint")
+        assert fetch(f"{server.url}/toy/predict/nobody", b"1\n") == (418, b"unknown_endpoint")
 
 
 def deploy(server: RunningServer, name: str) -> None:

@@ -7,12 +7,14 @@ them. Every call that changes something is on disk when it returns.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from modelyard.base.changes import Changes
 from modelyard.base.errors import AlreadyExists, Invalid, MissingExtra, NotFound
 from modelyard.base.ids import Ids, is_id, wire_name
-from modelyard.base.paging import Page
+from modelyard.base.paging import Listing, Page
 from modelyard.core.jobs import logs, points
 from modelyard.core.jobs.folders import JobFolders
 from modelyard.core.jobs.logs import FROM_START, Window
@@ -51,14 +53,17 @@ class JobService:
             self._changes.tell()
             return job
 
-    def get(self, id_or_name: str, kind: str = "training") -> Job:
-        """The job of that id, else of that exact name. Raises NotFound."""
+    def get(self, id_or_name: str, kind: str | None = "training") -> Job:
+        """The job of that id, else of that exact name, of a kind (None: of any; of several with one name the newest).
+        Raises NotFound."""
         if is_id(id_or_name):
-            try:
-                return self._table.get(id_or_name)
-            except NotFound:
-                pass
-        return self._table.find(id_or_name, kind)
+            with suppress(NotFound):
+                job = self._table.get(id_or_name)
+                if kind in (None, job.kind):
+                    return job
+        if kind is not None:
+            return self._table.find(id_or_name, kind)
+        return self._newest(id_or_name)
 
     def list(self, query: JobQuery) -> Page[Job]:
         """One page of jobs."""
@@ -107,6 +112,17 @@ class JobService:
             return ()
         attempts = (self._folders.attempt(job.id, number) for number in range(1, job.attempt + 1))
         return tuple(point for folder in attempts for point in points.usage(folder, host))
+
+    def _newest(self, name: str) -> Job:
+        listing = Listing(name_contains=name, limit=100)
+        while True:
+            page = self._table.list(JobQuery(listing))
+            for job in page.items:
+                if job.name == name:
+                    return job
+            if page.next is None:
+                raise NotFound(kind="job", name=name)
+            listing = replace(listing, after=page.next)
 
     def _new(self, new: NewJob) -> Job:
         job_id, reason = self._ids.new_id(), self._refusal(new.spec.image)

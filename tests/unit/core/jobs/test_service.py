@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,19 @@ class TestNames:
         for name in ("fit", "nothing", "00000000-0000-4000-8000-000000000000"):
             with pytest.raises(NotFound):
                 world.service.get(name)
+
+    def test_names_are_of_a_kind_and_whoever_asks_for_any_gets_the_newest(self, world: World) -> None:
+        training = world.create("Fit")
+        world.clock.step(1)
+        other = world.service.create(replace(foreign("x"), kind="processing", name="Fit"))
+        assert world.service.get("Fit") == training
+        assert world.service.get("Fit", "processing") == world.service.get(other.id, "processing") == other
+        with pytest.raises(NotFound):
+            world.service.get(other.id)
+        assert world.service.get(other.id, None) == world.service.get("Fit", None) == other
+        assert world.service.get(training.id, None) == training
+        with pytest.raises(NotFound):
+            world.service.get("fit", None)
 
     def test_a_job_without_a_name_gets_one_that_stays(self, world: World) -> None:
         job = world.service.create(foreign("Ridge regression"))
