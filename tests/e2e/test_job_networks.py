@@ -29,6 +29,7 @@ print('met at', os.environ['MASTER_PORT'], flush=True)
 for _ in range(20):
     dist.all_reduce(torch.tensor([1.0]))
     time.sleep(0.1)
+dist.destroy_process_group()
 """
 UNSIGNED = """
 import os, urllib.error, urllib.request

@@ -40,6 +40,7 @@ dist.init_process_group("gloo")
 total = torch.tensor([dist.get_rank() + 1.0])
 dist.all_reduce(total)
 print(f"total={total.item()};")
+dist.destroy_process_group()
 """
 
 

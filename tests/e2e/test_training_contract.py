@@ -147,6 +147,7 @@ dist.all_reduce(value)
 print('sum', value.item(), 'on', config['current_host'])
 if rank == 0:
     open(os.environ['SM_MODEL_DIR'] + '/sum.txt', 'w').write(str(value.item()))
+dist.destroy_process_group()  # left alone, torch's threads abort now and then while the other host ends
 """
     journey.start_training(PYTORCH, journey.upload_source(script), ResourceConfig=hosts(2))
     job, log = ended(journey)
