@@ -81,6 +81,13 @@ class App:
             await asyncio.sleep(0)
             yield piece
 
+    def lingering(self, request: Request) -> Response:
+        return Response(200, (("content-length", "3"),), self._lingering())
+
+    async def _lingering(self) -> AsyncIterator[bytes]:
+        yield b"one"
+        await asyncio.to_thread(self.gate.wait, 10)
+
     def endless(self, request: Request) -> Response:
         return Response(200, (), self._endless())
 
@@ -148,6 +155,19 @@ def test_a_connection_answers_one_request_after_the_other(world: World):
             assert answer.headers["x-facts"] == "POST /now?q=1 1.2.3.4 http True"
             assert answer.headers["date"].endswith(" GMT")
     assert world.app.wholes == [b"a", b"", b"b" * 3000]
+
+
+def test_the_next_request_may_come_before_a_stream_that_is_whole_has_ended(world: World):
+    """As its length is known, the front may have it all while the file behind it is still being closed."""
+    with world.connect() as raw:
+        raw.send(b"GET /lingering HTTP/1.1\r\n\r\n")
+        assert raw.read().body == b"one"
+        raw.send(b"POST /echo HTTP/1.1\r\ncontent-length: 4\r\n\r\n")
+        raw.send(b"body")
+        world.app.gate.set()
+        assert raw.read().body == b"body"
+        raw.send(b"GET /now HTTP/1.1\r\n\r\n")
+        assert raw.read().status == 200
 
 
 def test_a_request_may_come_in_pieces(world: World):
