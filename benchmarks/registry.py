@@ -1,6 +1,6 @@
 """Describe, create and list of models a second, against moto_server in the same run.
 
-    python -m benchmarks.registry --moto-server PATH/moto_server
+    python -m benchmarks.registry [--moto-server PATH/moto_server]
 
 Both are asked the same signed requests by wrk. Targets: describe 40, create 3 and list 500 times moto's rate,
 and the same rate with 100 models stored as with 10,000.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import os
 import random
 import subprocess
@@ -18,6 +19,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from benchmarks.peers import found
 from benchmarks.signed import sagemaker_request
 from benchmarks.wrk import load
 from modelyard.testing.server import RunningServer, free_port
@@ -28,23 +30,23 @@ _FRESH = itertools.count()
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--moto-server", required=True, help="the moto_server executable")
+    parser.add_argument("--moto-server", default="moto_server", help="the executable")
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--stored", type=int, nargs="+", default=[100, 10_000])
+    parser.add_argument("--fresh", type=int, default=20_000, help="names at most that create uses up")
     options = parser.parse_args()
     rates: dict[tuple[str, int, str], float] = {}
     with tempfile.TemporaryDirectory() as folder, RunningServer(Path(folder, "data")) as server:
-        moto_port = free_port()
-        moto = subprocess.Popen(
-            [options.moto_server, "-p", str(moto_port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            _wait(moto_port)
-            for name, port in (("modelyard", server.port), ("moto", moto_port)):
-                _measure(name, port, server.environment, options, rates)
-        finally:
-            moto.terminate()
-            moto.wait()
+        _measure("modelyard", server.port, server.environment, options, rates)
+        if (program := found(options.moto_server)) is not None:
+            port = free_port()
+            moto = subprocess.Popen([program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                _wait(port)
+                _measure("moto", port, server.environment, options, rates)
+            finally:
+                moto.terminate()
+                moto.wait()
     _print(rates, options.stored)
 
 
@@ -63,7 +65,7 @@ def _measure(
         rates[who, count, "describe"] = _rate(port, describe, options.seconds)
         listing = [sagemaker_request(port, environment, "ListModels", {"MaxResults": 10})]
         rates[who, count, "list"] = _rate(port, listing, options.seconds)
-        fresh = [_create(port, environment, f"new-{next(_FRESH):07d}") for _ in range(20_000)]
+        fresh = [_create(port, environment, f"new-{next(_FRESH):07d}") for _ in range(options.fresh)]
         rates[who, count, "create"] = _rate(port, fresh, min(options.seconds, 4))
 
 
@@ -107,7 +109,7 @@ def _print(rates: dict[tuple[str, int, str], float], stored: list[int]) -> None:
     print(f"{'operation':10} {'stored':>7} {'modelyard':>10} {'moto':>8} {'ratio':>7} {'target':>7}")
     for operation, target in _TARGETS.items():
         for count in stored:
-            ours, theirs = rates["modelyard", count, operation], rates["moto", count, operation]
+            ours, theirs = rates["modelyard", count, operation], rates.get(("moto", count, operation), math.nan)
             ratio = ours / theirs if theirs else float("inf")  # moto may answer none in these seconds
             verdict = "pass" if ratio >= target else "miss"
             print(f"{operation:10} {count:7} {ours:10.0f} {theirs:8.1f} {ratio:7.1f} {target:7.0f} {verdict}")

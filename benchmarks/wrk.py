@@ -55,7 +55,7 @@ def load(port: int, requests: Sequence[bytes], connections: int = 16, seconds: f
         script, data = Path(folder, "replay.lua"), Path(folder, "requests")
         script.write_text(_SCRIPT)
         data.write_bytes(b"".join(struct.pack(">I", len(one)) + one for one in requests))
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script)]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "-s", str(script)]
         output = subprocess.run(
             [*command, f"http://127.0.0.1:{port}/", "--", str(data)], capture_output=True, text=True, check=True
         ).stdout
