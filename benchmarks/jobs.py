@@ -148,7 +148,7 @@ def _run(yard: Yard, count: int, controllers: int, clients: int, stack: ExitStac
         list(callers.map(yard.service.create, new))
     created = time.perf_counter() - began
     while yard.service.list(JobQuery(OPEN)).items:
-        time.sleep(0.02)
+        time.sleep(0.1)
     done = time.perf_counter() - began
     failed = yard.service.list(JobQuery(Listing(states=frozenset({"failed", "stopped"})))).items
     assert not failed, failed[0].failure_reason
