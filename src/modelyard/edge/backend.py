@@ -12,6 +12,7 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -152,8 +153,20 @@ class _Body:
             waiter.set_result(None)
 
 
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """One request of a connection. ``close``: the client wants no other after it."""
+
+    request: Request
+    body: _Body
+    close: bool
+    answered: bool = False
+    """Whether all of its answer has been written."""
+
+
 class Connection(asyncio.Protocol):
-    """One connection of the front; at most one request at a time."""
+    """One connection of the front, which sends its next request when it has the answer to the last one whole. That
+    may be before whoever wrote it has ended here, so one request may wait for its turn."""
 
     def __init__(self, backend: Backend, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -162,11 +175,10 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body: _Body | None = None
-        self._request: Request | None = None
-        self._begun = False
-        self._answered = False
-        self._close = False
+        self._turns: deque[_Turn] = deque()
+        self._now: _Turn | None = None
+        """The first of them, once it is being answered."""
+        self._ending = False
         self._reading = True
         self._ahead = b""
         """What came of the next request while the last answer was whole to the front and not yet ended here."""
@@ -181,8 +193,8 @@ class Connection(asyncio.Protocol):
         self._backend.connections.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._body is not None:
-            self._body.lose()
+        for turn in self._turns:
+            turn.body.lose()
         self.resume_writing()
         self._backend.left(self)
 
@@ -202,19 +214,18 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._close = True  # the parser reads no further, and we speak nothing else
+            self._turns[-1].close = True  # the parser reads no further, and we speak nothing else
         except httptools.HttpParserError as error:
             _log.error("what the front sent is no request: %s", error)
             self.abort()
             return
-        if self._request is not None and not self._begun:
-            self._begin(self._request)
+        self._begin()
 
     # From the parser
 
     def on_message_begin(self) -> None:
-        if self._body is not None:
-            raise ValueError("a request before the last one was answered")
+        if len(self._turns) > 1:
+            raise ValueError("more than one request waits for its turn")
         self._url = b""
         self._headers = []
 
@@ -225,20 +236,18 @@ class Connection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._body = _Body(self)
-        self._begun = self._answered = False
-        self._request = _request(self._parser.get_method().decode(), self._url, self._headers, self._body)
-        self._close |= not self._parser.should_keep_alive()
+        body = _Body(self)
+        request = _request(self._parser.get_method().decode(), self._url, self._headers, body)
+        self._turns.append(_Turn(request, body, close=not self._parser.should_keep_alive()))
 
     def on_body(self, data: bytes) -> None:
-        if self._body is not None:
-            self._body.feed(data)
+        self._turns[-1].body.feed(data)
 
     def on_message_complete(self) -> None:
-        if self._body is not None:
-            self._body.end()
-            if self._answered:
-                self._finish()
+        turn = self._turns[-1]
+        turn.body.end()
+        if turn.answered:
+            self._finish(turn)
 
     # From the body
 
@@ -255,9 +264,9 @@ class Connection(asyncio.Protocol):
     # From the backend
 
     def close_when_idle(self) -> None:
-        """End the connection, after the answer that is being made if there is one."""
-        self._close = True
-        if self._request is None:
+        """End the connection, after the answers that are owed if there are any."""
+        self._ending = True
+        if not self._turns:
             self._transport.close()
 
     def abort(self) -> None:
@@ -265,51 +274,54 @@ class Connection(asyncio.Protocol):
 
     # The answer
 
-    def _begin(self, request: Request) -> None:
-        self._begun = True
-        body = self._body
-        assert body is not None
-        if body.complete:
-            request.whole = body.joined()
-        else:
-            body.expects = request.header("expect").lower() == "100-continue"
-        try:
-            answer = self._backend.handler(request)
-        except Exception as error:  # noqa: BLE001 - the server's last edge, as in _answer
-            answer = _failure(request, error)
-        if isinstance(answer, Response) and isinstance(answer.body, bytes):
-            self._send_whole(request, answer, answer.body)
-            self._answer_ended()
-        else:
-            self._task = self.loop.create_task(self._answer(request, answer))
+    def _begin(self) -> None:
+        """Answer the request whose turn it is, and each next one while that takes no waiting."""
+        while self._turns and self._now is None and not self._is_gone:
+            turn = self._now = self._turns[0]
+            request, body = turn.request, turn.body
+            if body.complete:
+                request.whole = body.joined()
+            else:
+                body.expects = request.header("expect").lower() == "100-continue"
+            try:
+                answer = self._backend.handler(request)
+            except Exception as error:  # noqa: BLE001 - the server's last edge, as in _answer
+                answer = _failure(request, error)
+            if isinstance(answer, Response) and isinstance(answer.body, bytes):
+                self._send_whole(turn, answer, answer.body)
+                self._answer_ended(turn)
+            else:
+                self._task = self.loop.create_task(self._answer(turn, answer))
 
-    async def _answer(self, request: Request, coming: Response | Awaitable[Response]) -> None:
+    async def _answer(self, turn: _Turn, coming: Response | Awaitable[Response]) -> None:
         try:
             response = coming if isinstance(coming, Response) else await coming
         except ClientGone:
             self.abort()
             return
         except Exception as error:  # noqa: BLE001 - the server's last edge: what nobody foresaw is logged and said
-            response = _failure(request, error)
+            response = _failure(turn.request, error)
         if isinstance(response.body, bytes):
-            self._send_whole(request, response, response.body)
-        elif not await self._send_stream(request, response):
+            self._send_whole(turn, response, response.body)
+        elif not await self._send_stream(turn, response):
             self.abort()
             return
-        self._answer_ended()
+        self._answer_ended(turn)
+        self._begin()
 
-    def _send_whole(self, request: Request, response: Response, body: bytes) -> None:
-        frame = frame_of(response, len(body), self._closes)
-        self._close = frame.close
+    def _send_whole(self, turn: _Turn, response: Response, body: bytes) -> None:
+        frame = frame_of(response, len(body), self._closes(turn))
+        turn.close = frame.close
         if not self._is_gone:
-            self._transport.write(frame.head + body if body and _has_body(request, response) else frame.head)
+            self._transport.write(frame.head + body if body and _has_body(turn.request, response) else frame.head)
 
-    async def _send_stream(self, request: Request, response: Response) -> bool:
+    async def _send_stream(self, turn: _Turn, response: Response) -> bool:
         """Whether the response went out whole; half of one can only be ended with its connection."""
         stream: Any = response.body
+        request = turn.request
         try:
-            frame = frame_of(response, None, self._closes)
-            self._close = frame.close
+            frame = frame_of(response, None, self._closes(turn))
+            turn.close = frame.close
             if _has_body(request, response):
                 return await self._pump(request, stream, frame)
             if not self._is_gone:
@@ -349,23 +361,23 @@ class Connection(asyncio.Protocol):
     def _is_gone(self) -> bool:
         return self._transport.is_closing()
 
-    @property
-    def _closes(self) -> bool:
-        return self._close or self._backend.is_closing
+    def _closes(self, turn: _Turn) -> bool:
+        return turn.close or self._ending or self._backend.is_closing
 
-    def _answer_ended(self) -> None:
+    def _answer_ended(self, turn: _Turn) -> None:
         """The answer has gone out. What is left of the request's body is nobody's; it is read all the same, for who
         still sends would lose the answer to a reset."""
-        self._answered = True
-        if self._body is None or self._body.complete:
-            self._finish()
+        turn.answered = True
+        if turn.body.complete:
+            self._finish(turn)
         else:
-            self._body.refuse()
+            turn.body.refuse()
 
-    def _finish(self) -> None:
-        """Both request and answer are whole: the next request may come."""
-        self._body = self._request = self._task = None
-        if self._close:
+    def _finish(self, turn: _Turn) -> None:
+        """Both request and answer are whole: the next request's turn comes."""
+        self._turns.popleft()
+        self._now = self._task = None
+        if turn.close:
             self._transport.close()
         elif self._ahead:
             self.loop.call_soon(self._read_ahead)  # we may stand in a callback of the parser

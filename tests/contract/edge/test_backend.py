@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -75,6 +76,14 @@ class App:
     def stream(self, request: Request) -> Response:
         length = request.header("x-length")
         return Response(200, (("content-length", length),) if length else (), self._pieces())
+
+    def lingers(self, request: Request) -> Response:
+        return Response(200, (("content-length", "6"),), self._lingers())
+
+    async def _lingers(self) -> AsyncIterator[bytes]:
+        yield b"one"
+        yield b"two"
+        await asyncio.to_thread(self.gate.wait, 10)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         for piece in (b"one", b"", b"two"):
@@ -305,11 +314,32 @@ def test_a_connection_ends_where_either_side_says_so(world: World, request_: byt
         assert raw.is_closed()
 
 
-@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", get("slow") + get("slow")])
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", get("slow") * 3])
 def test_what_no_front_sends_ends_the_connection(world: World, sent: bytes):
     with world.connect() as raw:
         raw.send(sent)
         assert raw.is_closed()
+
+
+def test_a_request_waits_while_who_answered_the_last_one_still_ends(world: World):
+    """The front has the answer whole as soon as its last byte is here, and goes on."""
+    with world.connect() as raw:
+        raw.send(get("lingers", "x-length: 6"))
+        assert raw.read().body == b"onetwo"
+        raw.send(post("now", b"next"))
+        assert not select.select([raw.sock], [], [], 0.1)[0]
+        assert len(world.app.wholes) == 1
+        world.app.gate.set()
+        assert raw.read().body == b"next"
+
+
+def test_the_rest_of_a_body_may_come_with_the_next_request(world: World):
+    with world.connect() as raw:
+        raw.send(get("lingers", "x-length: 6", "content-length: 4", method="POST") + b"ab")
+        assert raw.read().body == b"onetwo"
+        raw.send(b"cd" + post("now", b"next"))
+        world.app.gate.set()
+        assert raw.read().body == b"next"
 
 
 def test_an_upgrade_is_answered_and_ends_the_connection(world: World):

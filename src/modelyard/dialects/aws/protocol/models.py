@@ -108,9 +108,21 @@ class OperationModel:
     def __init__(self, name: str, raw: Raw, service: ServiceModel, shapes: Mapping[str, Raw]) -> None:
         self.name = name
         self.service_model = service
-        self.metadata = service.metadata
-        self.input_shape = _structure(raw.get("input"), shapes)
-        self.output_shape = _structure(raw.get("output"), shapes)
+        self._raw = raw
+        self._shapes = shapes
+
+    @property
+    def metadata(self) -> Raw:
+        """The service's."""
+        return self.service_model.metadata
+
+    @cached_property
+    def input_shape(self) -> StructureShape | None:
+        return _structure(self._raw.get("input"), self._shapes)
+
+    @cached_property
+    def output_shape(self) -> StructureShape | None:
+        return _structure(self._raw.get("output"), self._shapes)
 
 
 def _structure(reference: Raw | None, shapes: Mapping[str, Raw]) -> StructureShape | None:
@@ -146,16 +158,22 @@ class ServiceModel:
         """Raises KeyError."""
         if name not in self._operations:
             whole = self._whole()
-            raw = whole["operations"][name]
-            for part in ("input", "output"):
-                if part in raw:
-                    self._keep(raw[part]["shape"], whole["shapes"])
+            raw = {part: dict(ref) for part, ref in whole["operations"][name].items() if part in ("input", "output")}
+            for reference in raw.values():
+                self._keep(reference["shape"], whole["shapes"])
             self._operations[name] = OperationModel(name, raw, self, self._kept)
         return self._operations[name]
 
     def forget_rest(self) -> None:
         """Let go of what no operation that was asked for reaches; it is read again should one be."""
+        if self._document is None:
+            return
+        # What is kept lies scattered among what goes, and would hold its memory: it is made anew.
+        packed = orjson.dumps([self._kept, self.metadata])
         self._document = None
+        self._kept.clear()
+        kept, self.metadata = orjson.loads(packed)
+        self._kept.update(kept)
 
     def _whole(self) -> Raw:
         if self._document is None:
