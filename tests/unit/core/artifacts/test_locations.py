@@ -40,11 +40,6 @@ def test_a_location_says_what_it_was_made_of(key: str) -> None:
     assert Location.parse(str(Location("data", key))) == Location("data", key)
 
 
-def test_children_are_below() -> None:
-    assert str(Location("data", "a/").child("b")) == "s3://data/a/b"
-    assert str(Location("data", "").child("b")) == "s3://data/b"
-
-
 @pytest.mark.parametrize("name", ["abc", "a.b-c", "1ab", "a" * 63, "sagemaker-us-east-1-000000000000"])
 def test_bucket_names(name: str) -> None:
     assert is_bucket_name(name)
