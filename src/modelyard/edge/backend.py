@@ -180,8 +180,6 @@ class Connection(asyncio.Protocol):
         """The first of them, once it is being answered."""
         self._ending = False
         self._reading = True
-        self._ahead = b""
-        """What came of the next request while the last answer was whole to the front and not yet ended here."""
         self._blocked: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -207,10 +205,6 @@ class Connection(asyncio.Protocol):
             blocked.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        if self._ahead or (self._body is not None and self._body.complete):
-            self._ahead += data
-            self.read_on(False)
-            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -379,15 +373,8 @@ class Connection(asyncio.Protocol):
         self._now = self._task = None
         if turn.close:
             self._transport.close()
-        elif self._ahead:
-            self.loop.call_soon(self._read_ahead)  # we may stand in a callback of the parser
         else:
             self.read_on(True)
-
-    def _read_ahead(self) -> None:
-        ahead, self._ahead = self._ahead, b""
-        self.read_on(True)
-        self.data_received(ahead)
 
 
 def _request(method: str, target: bytes, raw: list[tuple[bytes, bytes]], body: _Body) -> Request:
