@@ -26,6 +26,7 @@ from modelyard.core.artifacts.model import (
 )
 from modelyard.core.artifacts.ports import Copied, Freed
 from modelyard.stores.sql.database import Database
+from modelyard.stores.sql.remembered import Remembered
 from modelyard.stores.sql.segments import (
     chunks,
     read_segments,
@@ -76,6 +77,8 @@ class SqlCatalogue(SqlUploads):
     def __init__(self, database: Database) -> None:
         super().__init__(database, _replace)
         self._together = Together(database)
+        # A row holds at most 16 KiB of an object's bytes (WriteLimits.inline): 4 MiB in all.
+        self._remembered = Remembered(database, limit=256)
 
     def add_bucket(self, bucket: Bucket) -> None:
         row = {"name": bucket.name, "region": bucket.region, "created": bucket.created, "tags": dump(bucket.tags)}
@@ -109,6 +112,9 @@ class SqlCatalogue(SqlUploads):
             return freed
 
     def get(self, bucket: str, key: str) -> tuple[StoredObject, Content] | None:
+        return self._remembered.get((bucket, key), lambda: self._read(bucket, key))
+
+    def _read(self, bucket: str, key: str) -> tuple[StoredObject, Content] | None:
         with self._database.read() as connection:
             row = connection.execute(_GET, {"b": bucket, "k": key.encode()}).first()
             if row is None:

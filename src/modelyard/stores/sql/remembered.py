@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Remembered:
     """Thread-safe. At most ``limit`` answers; the next one after that forgets them all."""
 
-    def __init__(self, database: Database, limit: int = 10_000) -> None:
+    def __init__(self, database: Database, limit: int = 2_000) -> None:
         self._database = database
         self._limit = limit
         self._guard = threading.Lock()

@@ -6,6 +6,7 @@ themselves in call.py.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from urllib.parse import unquote_to_bytes
 
@@ -35,6 +36,8 @@ class S3Dialect:
         self._lookup = lookup
         self._clock = clock
         self._owner = Owner(account, region)
+        # Unlike those of other processes; counting costs less than randomness for each.
+        self._requests = itertools.count(secrets.randbits(63))
 
     def claims(self, request: Request) -> bool:
         """Whether the request is signed for S3 or is an upload form. An unsigned request that nobody else claims may be
@@ -42,7 +45,7 @@ class S3Dialect:
         return is_signed_for_s3(request) or (is_form(request) and request.raw_path.strip("/").count("/") == 0)
 
     async def handle(self, request: Request) -> Response:
-        request_id = secrets.token_hex(8).upper()
+        request_id = f"{next(self._requests):016X}"
         try:
             response = await self._answer(request)
         except SignatureRefused as refused:
