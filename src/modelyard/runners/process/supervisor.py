@@ -108,12 +108,12 @@ class _Run:
         spec = self._spec
         if spec.refusal:
             raise boxes.Refused(spec.refusal)
+        self._network = self._make_network()  # first, because it connects while all else is made
         if spec.uid is not None:
             for path in spec.owned:
                 give(path, spec.uid)
         if spec.link:
             self._make_link()
-        self._network = self._make_network()
         self._start_boxes()
         try:
             for made in self._boxes:
