@@ -19,6 +19,7 @@ from typing import Any
 
 import uvloop
 
+from modelyard.app import heap
 from modelyard.app.fronts import Front, answers_anonymous
 from modelyard.app.house import default_key, open_house
 from modelyard.app.http import Doors
@@ -71,6 +72,7 @@ def _locked(settings: Settings, ephemeral: bool) -> int:
         os.close(lock)
         raise _not_empty(settings)
     try:
+        heap.settle()
         (layout.run / "server.pid").write_text(f"{os.getpid()}\n")
         (layout.run / "server.json").unlink(missing_ok=True)
         return uvloop.run(_Serving(settings, layout, ephemeral).run())

@@ -18,7 +18,7 @@ CHUNK = 1 << 20
 
 
 class ObjectReader:
-    """Iterates over bytes in pieces of at most 1 MiB; used by one thread at a time; closed once."""
+    """Iterates over bytes in pieces of at most ``piece``; used by one thread at a time; closed once."""
 
     def __init__(self, found: StoredObject, content: Content, blobs: BlobStore, pins: Pins) -> None:
         """The blobs of ``content`` are pinned already; closing releases them."""
@@ -26,6 +26,7 @@ class ObjectReader:
         self._content = content
         self._blobs = blobs
         self._pins = pins
+        self.piece = CHUNK
         self._start = 0
         self._size = found.size
         self._open: BlobReader | None = None
@@ -57,7 +58,7 @@ class ObjectReader:
             left = segment.size
             self._open = self._blobs.open(segment.blob, segment.start, segment.size)
             try:
-                while left and (chunk := self._open.read(min(CHUNK, left))):
+                while left and (chunk := self._open.read(min(self.piece, left))):
                     left -= len(chunk)
                     yield chunk
             finally:

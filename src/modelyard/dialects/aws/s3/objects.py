@@ -32,6 +32,9 @@ from modelyard.edge.http import Response
 
 _AT_ONCE = 256 << 10
 """Bytes that are read without a thread: fewer than a thread's switch costs."""
+_WHOLE = 1 << 20
+"""Bytes that a thread reads in one go. What is longer goes out in pieces, one of them read ahead."""
+_PIECE = 256 << 10
 
 _OVERRIDES = {
     "response-cache-control": "cache-control",
@@ -55,6 +58,8 @@ async def get_object(call: S3Call) -> Response:
         body = reader.inline()
         if body is None and chosen.length <= _AT_ONCE:
             body = b"".join(reader)
+        elif body is None and chosen.length <= _WHOLE:
+            body = await in_thread(b"".join, reader)
     except BaseException:
         reader.close()
         raise
@@ -158,6 +163,7 @@ async def delete_objects(call: S3Call) -> Response:
 
 async def _stream(reader: ObjectReader) -> AsyncIterator[bytes]:
     """The reader's bytes, read by threads, one piece ahead of what is sent; closes the reader."""
+    reader.piece = _PIECE
     pieces = iter(reader)
     ahead = asyncio.ensure_future(in_thread(next, pieces, b""))
     try:
