@@ -46,7 +46,8 @@ class RunningServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout: float = 30) -> Self:
-        """Start the process and wait until it is ready. Raises RuntimeError with its output when it ends."""
+        """Start the process and wait until it is ready. Raises RuntimeError with its output when it ends or is not ready
+        in time; then it is told to end."""
         command = [sys.executable, "-m", "modelyard", "serve", "--data-dir", str(self.data_dir)]
         command += ["--port", str(self.port), *(["--ephemeral"] if self._ephemeral else []), *self._options]
         variables = os.environ | {f"MODELYARD_{name}": value for name, value in self._settings.items()}
@@ -56,7 +57,11 @@ class RunningServer:
             self._process = subprocess.Popen(
                 command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
-        self.wait_ready(timeout)
+        try:
+            self.wait_ready(timeout)
+        except BaseException:
+            self._process.terminate()  # nobody else will: whoever starts it in a with statement has not entered it
+            raise
         return self
 
     def wait_ready(self, timeout: float = 30) -> None:
