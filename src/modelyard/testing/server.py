@@ -46,8 +46,8 @@ class RunningServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout: float = 30) -> Self:
-        """Start the process and wait until it is ready. Raises RuntimeError with its output when it ends or is not ready
-        in time; then it is told to end."""
+        """Start the process and wait until it is ready. Raises RuntimeError with its output when it ends, or is not
+        ready in time; it is then told to end."""
         command = [sys.executable, "-m", "modelyard", "serve", "--data-dir", str(self.data_dir)]
         command += ["--port", str(self.port), *(["--ephemeral"] if self._ephemeral else []), *self._options]
         variables = os.environ | {f"MODELYARD_{name}": value for name, value in self._settings.items()}
