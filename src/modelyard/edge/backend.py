@@ -30,6 +30,8 @@ WAITING = 256 * 1024
 """Bytes of a body that nobody has taken yet past which nothing more is read from the connection."""
 UNSENT = 512 * 1024
 """Bytes that the front has not taken yet past which a streamed response waits."""
+_ONE_WRITE = 64 * 1024
+"""Bytes of a body that are joined to their head: one write costs half of two, a copy of more costs more."""
 _OWN = "x-modelyard-front-"
 
 
@@ -306,8 +308,14 @@ class Connection(asyncio.Protocol):
     def _send_whole(self, turn: _Turn, response: Response, body: bytes) -> None:
         frame = frame_of(response, len(body), self._closes(turn))
         turn.close = frame.close
-        if not self._is_gone:
-            self._transport.write(frame.head + body if body and _has_body(turn.request, response) else frame.head)
+        if self._is_gone:
+            return
+        if not body or not _has_body(turn.request, response):
+            self._transport.write(frame.head)
+        elif len(body) <= _ONE_WRITE:
+            self._transport.write(frame.head + body)
+        else:
+            self._transport.writelines((frame.head, body))
 
     async def _send_stream(self, turn: _Turn, response: Response) -> bool:
         """Whether the response went out whole; half of one can only be ended with its connection."""

@@ -18,7 +18,8 @@ from typing import Any
 
 import orjson
 
-_DOCUMENTATION = re.compile(rb'"documentation":"(?:[^"\\]|\\.)*"')
+_TEXT = rb'"documentation":"(?:[^"\\]|\\.)*"'
+_DOCUMENTATION = re.compile(_TEXT + rb"\s*,|,\s*" + _TEXT)
 _MISSING = "botocore has no model of the service"
 _MEMBERS = ("member", "key", "value")
 _KINDS: dict[str, type[Shape]]
@@ -210,7 +211,10 @@ def _read(name: str) -> Raw:
     found = sorted(path for folder in versions for path in folder.glob("*/service-2.json*"))
     if not found:
         raise LookupError(f"{_MISSING} {name!r}")
-    packed = found[-1].read_bytes()
-    text = gzip.decompress(packed) if found[-1].suffix == ".gz" else packed
-    document: Raw = orjson.loads(_DOCUMENTATION.sub(b'"documentation":""', text))
+    document: Raw = orjson.loads(_DOCUMENTATION.sub(b"", _unpacked(found[-1])))
     return document
+
+
+def _unpacked(path: Path) -> bytes:
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data

@@ -48,7 +48,7 @@ class ChunkedBody:
         self._trailing_size = 0
         self.trailers: dict[str, str] = {}
 
-    def feed(self, data: bytes) -> Iterator[memoryview]:
+    def feed(self, data: bytes | memoryview) -> Iterator[memoryview]:
         """The payload in these bytes, in pieces. Raises S3Error for a malformed or wrongly signed chunk."""
         view = memoryview(data)
         while view and self._state is not _State.END:

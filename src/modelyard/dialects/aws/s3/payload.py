@@ -144,7 +144,7 @@ class _Sink(Generic[W]):
         self._hashers: dict[str, Hasher] = {name: new_hasher(name) for name in named}
         self._size = 0
 
-    def feed(self, raw: bytes) -> None:
+    def feed(self, raw: bytes | memoryview) -> None:
         with self._turn:
             if not self._ended:
                 self._feed(raw)
@@ -161,7 +161,7 @@ class _Sink(Generic[W]):
             self._ended = True
             self._writer.abort()
 
-    def _feed(self, raw: bytes) -> None:
+    def _feed(self, raw: bytes | memoryview) -> None:
         pieces: Iterable[bytes | memoryview] = (raw,) if self._decoder is None else self._decoder.feed(raw)
         for piece in pieces:
             self._size += len(piece)
@@ -217,7 +217,9 @@ class _Memory:
         self.parts.clear()
 
 
-def _take_whole(raw: bytes, said: Stated, begin: Callable[[], W], commit: Callable[[W, Mapping[str, str]], T]) -> T:
+def _take_whole(
+    raw: bytes | memoryview, said: Stated, begin: Callable[[], W], commit: Callable[[W, Mapping[str, str]], T]
+) -> T:
     sink = _Sink(begin(), said)
     try:
         if raw:
@@ -228,17 +230,19 @@ def _take_whole(raw: bytes, said: Stated, begin: Callable[[], W], commit: Callab
         raise
 
 
-async def _gather(chunks: AsyncIterator[bytes], said: Stated, limit: int = _SMALL) -> bytes:
+async def _gather(chunks: AsyncIterator[bytes], said: Stated, limit: int = _SMALL) -> bytes | memoryview:
     """A small body as it came over the wire. Chunk heads may add to what was stated, within reason."""
     most = (min(limit, said.size) if said.size is not None else limit) * 2 + (64 << 10)
-    parts: list[bytes] = []
-    size = 0
+    first, rest = b"", bytearray()
     async for chunk in chunks:
-        size += len(chunk)
-        if size > most:
+        if max(len(first), len(rest)) + len(chunk) > most:
             raise S3Error("InvalidRequest", "The body is longer than was stated")
-        parts.append(chunk)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        if not first:
+            first = chunk
+            continue
+        # It grows in place: parts that are joined at the end take twice the room.
+        rest += chunk if rest else first + chunk
+    return memoryview(rest) if rest else first
 
 
 async def _stream(chunks: AsyncIterator[bytes], sink: _Sink[W]) -> None:
