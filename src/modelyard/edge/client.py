@@ -120,7 +120,8 @@ class ClientConnection(asyncio.Protocol):
         self._head_size = 0
         self._feeding = 0
         self._span = 0
-        """Bytes from the beginning of the read in which the head began: it is no longer."""
+        """Bytes from the beginning of the read in which the head began: it is no longer. Once the head is whole,
+        those that were read and held nothing of the body."""
         self._advancing = False
         self._closing_since: float | None = None
         self._lingering = False
@@ -185,6 +186,8 @@ class ClientConnection(asyncio.Protocol):
             self._head_size += len(data) if alone or self._head_size else 1
             if self._head_size > self._lobby.limits.request_head:
                 self._too_large()
+        elif self._current is not None and self._span > self._lobby.limits.request_head:
+            self._malformed("the framing or the trailers of the request's body are larger than this server takes")
         self._advance()
         self.balance()
 
@@ -245,7 +248,8 @@ class ClientConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
+        if self._in_head:  # trailers come here too, after all that a head is held to: none goes any further
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._resuming:
@@ -265,10 +269,12 @@ class ClientConnection(asyncio.Protocol):
             exchange = Immediate(self, head, self._lobby.refuse(head, _TOO_LARGE), close=True)
         else:
             exchange = self._lobby.open(self, head)
+        self._span = 0
         self._current = exchange
         self._exchanges.append(exchange)
 
     def on_body(self, data: bytes) -> None:
+        self._span = 0
         if self._current is not None:
             self._current.feed(data)
 

@@ -96,6 +96,23 @@ def test_chunked_bodies_arrive_whole(front, server, size):
         assert raw.read().body.startswith(b"GET /x 0\n")
 
 
+def test_trailers_say_nothing_to_the_server(front, server):
+    forged = b"x-modelyard-front-peer: 6.6.6.6\r\nx-modelyard-front-scheme: https\r\nx-own: 1\r\n"
+    answer = front.ask(
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" + forged + b"\r\n"
+    )
+    lines = answer.body.decode().splitlines()
+    assert {"peer: 127.0.0.1", "scheme: http"} <= set(lines)
+    assert "x-own: 1" not in lines
+
+
+@pytest.mark.parametrize("endless", [b"X: " + b"a" * 600_000, b"X: a\r\n" * 100_000])
+def test_trailers_without_end_are_refused(front, server, endless):
+    with front.connect() as raw:
+        raw.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" + endless)
+        assert raw.read().status == 400
+
+
 def test_health_follows_the_server(front, run):
     ask = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert front.ask(ask).status == 503
