@@ -54,7 +54,8 @@ class Request:
         """Decoded query parameters; of a repeated one the first counts."""
         if self._query is None:
             # Of equal keys a dict keeps the last value.
-            self._query = dict(reversed(parse_qsl(self.raw_query, keep_blank_values=True)))
+            raw = self.raw_query
+            self._query = dict(reversed(parse_qsl(raw, keep_blank_values=True))) if raw else {}
         return self._query
 
     def header(self, name: str, default: str = "") -> str:

@@ -72,7 +72,8 @@ class Stated:
 
 def stated(request: Request, framing: Framing) -> Stated:
     """Read the headers that are about the body. Raises S3Error for contradictions."""
-    checksums = {name: request.header(header) for header, name in HEADERS.items() if request.header(header)}
+    given = request.by_name
+    checksums = {HEADERS[header]: given[header] for header in HEADERS.keys() & given.keys() if given[header]}
     for name, value in checksums.items():
         if not is_valid(name, value):
             raise S3Error("InvalidRequest", f"Value for x-amz-checksum-{name.lower()} header is invalid.")

@@ -33,6 +33,7 @@ ECHOED_HEADERS = (
 )
 """Kept and given back; nothing is done about them."""
 
+_KEPT = (*CONTENT_HEADERS, *ECHOED_HEADERS)
 DEFAULT_TYPE = "binary/octet-stream"
 _META = "x-amz-meta-"
 _METADATA_LIMIT = 2048
@@ -43,13 +44,12 @@ _LOCKS = ("x-amz-object-lock-mode", "x-amz-object-lock-legal-hold", "x-amz-write
 def properties(request: Request) -> Properties:
     """What the request says about the object that it writes. Raises S3Error."""
     refuse_unsupported(request)
-    headers = {name: request.header(name) for name in (*CONTENT_HEADERS, *ECHOED_HEADERS) if request.header(name)}
-    encoding = [part.strip() for part in headers.get("content-encoding", "").split(",")]
-    kept = ",".join(part for part in encoding if part and part.lower() != "aws-chunked")
-    if kept:
-        headers["content-encoding"] = kept
-    else:
-        headers.pop("content-encoding", None)
+    given = request.by_name
+    headers = {name: given[name] for name in _KEPT if given.get(name)}
+    if "content-encoding" in headers:
+        encoding = [part.strip() for part in headers.pop("content-encoding").split(",")]
+        if kept := ",".join(part for part in encoding if part and part.lower() != "aws-chunked"):
+            headers["content-encoding"] = kept
     return Properties(headers, metadata(request.headers), tags_of_header(request.header("x-amz-tagging")))
 
 
