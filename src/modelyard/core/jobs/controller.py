@@ -166,8 +166,9 @@ class JobController:
         try:
             outcomes = self._table.advance([Move(held.claim.lease, write.change) for held, write in wanted])
         except Exception as error:  # noqa: BLE001 - as above
-            for held, _write in wanted:
-                self._rest(held, error)
+            if len(wanted) > 1:  # whose trouble it is shows when each is alone
+                return [held for one in wanted for held in self._write([one])]
+            self._rest(wanted[0][0], error)
             return []
         self._changes.tell()
         return [

@@ -78,7 +78,9 @@ def final(points: Iterable[Metric]) -> tuple[Metric, ...]:
 def _parse(line: bytes) -> Metric | None:
     try:
         entry = json.loads(line)
-        point = Metric(str(entry["name"])[:255], float(entry["value"]), float(entry["at"]))
+        name = str(entry["name"])[:255].replace("\0", "")
+        name.encode()  # JSON can spell half a character, which no table keeps
+        point = Metric(name, float(entry["value"]), float(entry["at"]))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return None
     return point if math.isfinite(point.value) and math.isfinite(point.at) else None

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from modelyard.base.errors import AlreadyExists, Conflict, Invalid, NotFound
-from modelyard.core.jobs.model import JobState, Phase, Resources
+from modelyard.core.jobs.model import Job, JobState, Phase, Resources
 from modelyard.core.jobs.ports import Collected, Observation
-from modelyard.testing.fake_jobs import HeldExecutor, points
+from modelyard.testing.fake_jobs import FakeStaging, HeldExecutor, points
 from modelyard.testing.fake_runner import FakeRunner, Script
 from tests.unit.core.jobs.world import World
 
@@ -398,6 +398,21 @@ def test_one_jobs_trouble_does_not_hold_up_the_others(world: World) -> None:
     assert world.get("b").state == JobState.SUCCEEDED and set(seen) == {"a"}
     world.run(controller)
     assert world.get("a").state == JobState.SUCCEEDED
+
+
+def test_a_write_that_the_table_cannot_make_does_not_hold_up_the_others(world: World) -> None:
+    troubled = world.create("a", Script(runs_for=1))
+    world.create("b", Script(runs_for=1))
+    seen: list[str] = []
+
+    class Troubled(FakeStaging):
+        def collect(self, job: Job, attempt_folder: Path, failed: bool = False) -> Collected:
+            name = "no text: \ud800" if job.id == troubled.id else "loss"
+            return Collected(metrics=points(1.0, name=name))
+
+    controller = world.controller(work=world.work(staging=Troubled()), on_error=lambda name, error: seen.append(name))
+    world.run(controller, seconds=10)
+    assert world.get("b").state == JobState.SUCCEEDED and set(seen) == {"a"}
 
 
 def test_names_are_unique_whatever_their_case(world: World) -> None:

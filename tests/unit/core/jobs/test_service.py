@@ -122,8 +122,9 @@ class TestMetrics:
         left = world.folders.attempt(job.id, 1) / "out" / "algo-1"
         left.mkdir(parents=True)
         lines = [json.dumps({"name": "loss", "value": value, "at": value}) for value in (2, 1)]
+        no_text = [json.dumps({"name": "\ud800", "value": 1, "at": 1})]
         (left / "metrics.jsonl").write_text(
-            "\n".join([*lines, "nonsense", '{"name":"x","value":1e999,"at":1}', '{"na'])
+            "\n".join([*lines, "nonsense", '{"name":"x","value":1e999,"at":1}', *no_text, '{"na'])
         )
         assert [point.value for point in world.service.metrics(job)] == [1, 2]
         assert world.service.metrics(job, "other") == ()
