@@ -28,6 +28,8 @@ class Frame:
 def frame_of(response: Response, length: int | None, close: bool) -> Frame:
     """The head of a response whose body has ``length`` bytes, or the stated Content-Length, or comes in chunks."""
     status = response.status
+    if status == 304:
+        length = None  # only what is stated: it is the length of what a 200 would have carried
     lines = [_start(status, int(time.time()))]
     for name, value in response.headers:
         lowered = name.lower()

@@ -379,7 +379,7 @@ class Connection(asyncio.Protocol):
         """Both request and answer are whole: the next request's turn comes."""
         self._turns.popleft()
         self._now = self._task = None
-        if turn.close:
+        if turn.close or (self._ending and not self._turns):
             self._transport.close()
         else:
             self.read_on(True)

@@ -114,6 +114,10 @@ class App:
     def empty(self, request: Request) -> Response:
         return Response(204)
 
+    def known(self, request: Request) -> Response:
+        length = request.header("x-length")
+        return Response(304, (("content-length", length),) if length else ())
+
     def split(self, request: Request) -> Response:
         return Response(200, (("x-name", "a\r\nx-evil: 1"), ("x-other", "caf\xe9 \u2603")))
 
@@ -220,6 +224,16 @@ def test_no_content_has_no_length(world: World):
     with world.connect() as raw:
         raw.send(get("empty"))
         assert "content-length" not in raw.read().headers
+        raw.send(get("now"))
+        assert raw.read().status == 200
+
+
+def test_what_has_not_changed_has_the_length_that_is_stated_or_none(world: World):
+    with world.connect() as raw:
+        raw.send(get("known"))
+        assert "content-length" not in raw.read().headers
+        raw.send(get("known", "x-length: 7"))
+        assert raw.read().headers["content-length"] == "7"
         raw.send(get("now"))
         assert raw.read().status == 200
 
@@ -361,6 +375,17 @@ def test_an_end_leaves_what_is_being_answered_its_time(world: World):
     closing.result(5)
     with pytest.raises(OSError):
         socket.socket(socket.AF_UNIX).connect(str(world.path))
+
+
+def test_an_end_does_not_outwait_a_stream_that_began_before_it(world: World):
+    busy = world.connect()
+    busy.send(get("lingers"))
+    assert busy.read().body == b"onetwo"
+    closing = asyncio.run_coroutine_threadsafe(world.backend.close(10.0), world.thread.loop)
+    until(lambda: world.backend.is_closing)
+    world.app.gate.set()
+    closing.result(5)
+    assert busy.is_closed()
 
 
 def test_an_end_does_not_wait_for_ever(world: World):
