@@ -62,6 +62,11 @@ def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
     assert remembered.get(0, lambda: -1) == -1
 
 
+def test_what_is_too_large_is_read_each_time(tmp_path: Path) -> None:
+    remembered, reads = Remembered(open_database(tmp_path)), iter(range(100))
+    assert [remembered.get("a", lambda: next(reads), lambda _: False) for _ in range(3)] == [0, 1, 2]
+
+
 def test_models_changed_through_another_process_are_seen_at_once(tmp_path: Path) -> None:
     ours, theirs = service(open_database(tmp_path)), service(open_database(tmp_path))
     for _ in range(3):

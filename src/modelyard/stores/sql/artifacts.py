@@ -39,6 +39,8 @@ from modelyard.stores.sql.tables.artifacts import buckets, objects, uploads
 from modelyard.stores.sql.together import Together
 from modelyard.stores.sql.uploads import SqlUploads, dump, load, prefix_range, remove_uploads
 
+_FEW = 16
+"""Parts and pieces of an object that is remembered: one of 10,000 takes megabytes."""
 _NOTHING: Freed = frozenset()
 _TRIES = 3
 
@@ -112,7 +114,7 @@ class SqlCatalogue(SqlUploads):
             return freed
 
     def get(self, bucket: str, key: str) -> tuple[StoredObject, Content] | None:
-        return self._remembered.get((bucket, key), lambda: self._read(bucket, key))
+        return self._remembered.get((bucket, key), lambda: self._read(bucket, key), _is_small)
 
     def _read(self, bucket: str, key: str) -> tuple[StoredObject, Content] | None:
         with self._database.read() as connection:
@@ -264,6 +266,13 @@ def _listed(row: Any) -> StoredObject:
         modified,
         checksums=Checksums(checksum_type, load(checksums)),
     )
+
+
+def _is_small(found: tuple[StoredObject, Content] | None) -> bool:
+    if found is None:
+        return True
+    made, content = found
+    return len(made.parts) <= _FEW and (isinstance(content, bytes) or len(content) <= _FEW)
 
 
 def _object(row: Any) -> StoredObject:

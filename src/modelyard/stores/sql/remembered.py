@@ -16,6 +16,10 @@ from modelyard.stores.sql.database import Database
 T = TypeVar("T")
 
 
+def _any(_answer: object) -> bool:
+    return True
+
+
 class Remembered:
     """Thread-safe. At most ``limit`` answers; the next one after that forgets them all."""
 
@@ -26,15 +30,18 @@ class Remembered:
         self._version: bytes | None = None
         self._answers: dict[Hashable, object] = {}
 
-    def get(self, key: Hashable, read: Callable[[], T]) -> T:
-        """The answer of ``read``, or the remembered one of this key, as new as a read that begins now."""
+    def get(self, key: Hashable, read: Callable[[], T], keeps: Callable[[T], bool] = _any) -> T:
+        """The answer of ``read``, or the remembered one of this key, as new as a read that begins now. ``keeps``:
+        whether an answer is small enough to be remembered."""
         version = self._database.version()
         if version is None:
             return read()
         answers = self._of(version)
         if key in answers:
             return cast(T, answers[key])
-        answers[key] = answer = read()  # read after the version was: at least as new
+        answer = read()  # read after the version was: at least as new
+        if keeps(answer):
+            answers[key] = answer
         return answer
 
     def _of(self, version: bytes) -> dict[Hashable, object]:
