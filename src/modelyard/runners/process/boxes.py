@@ -249,7 +249,7 @@ def _become(
 
 
 def _memory_file(name: str, content: bytes) -> int:
-    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+    descriptor = os.memfd_create(name[-60:], os.MFD_CLOEXEC)  # of a path, as much as the kernel takes
     write_all(descriptor, content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
