@@ -91,9 +91,7 @@ class ManagedPolicies:
         ]
         return {"AttachedPolicies": shown, "IsTruncated": False}
 
-    def _change_attached(
-        self, request: Request, change: Callable[[tuple[str, ...], str], tuple[str, ...]]
-    ) -> None:  # fmt: skip
+    def _change_attached(self, request: Request, change: Callable[[tuple[str, ...], str], tuple[str, ...]]) -> None:
         def changed(role: Role) -> Role:
             return replace(role, attached=change(role.attached, request["PolicyArn"]))
 
