@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -58,18 +59,24 @@ def test_the_reserve_stays_free_and_the_setting_is_named(tmp_path: Path) -> None
         check_room(tmp_path, 1, 1 << 60, "here")
 
 
-def test_closed_folders_inside_closed_folders_go_for_a_normal_user(tmp_path: Path) -> None:
-    for folder in reversed([tmp_path, *tmp_path.parents][:3]):
-        folder.chmod(0o755)
-    (tmp_path / "kept").mkdir(mode=0o711)
-    (tmp_path / "kept" / "file").touch()
-    if os.geteuid() == 0:
-        os.chown(tmp_path, USER, USER)
-    command = as_normal_user([sys.executable, "-c", _CLOSED, str(tmp_path)])
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A normal user's own; pytest's folders are root's, closed again by every other run that starts."""
+    with TemporaryDirectory() as name:
+        if os.geteuid() == 0:
+            os.chown(name, USER, USER)
+        yield Path(name)
+
+
+def test_closed_folders_inside_closed_folders_go_for_a_normal_user(open_folder: Path) -> None:
+    kept = open_folder / "kept"
+    kept.mkdir(mode=0o711)
+    (kept / "file").touch()
+    command = as_normal_user([sys.executable, "-c", _CLOSED, str(open_folder)])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "kept" / "file").exists()
-    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o711
+    assert (kept / "file").exists()
+    assert kept.stat().st_mode & 0o777 == 0o711
 
 
 def test_no_depth_and_no_number_of_folders_keeps_a_tree(tmp_path: Path) -> None:
