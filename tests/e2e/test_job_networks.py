@@ -32,12 +32,17 @@ for _ in range(20):
 dist.destroy_process_group()
 """
 UNSIGNED = """
-import os, urllib.error, urllib.request
+import os, socket, urllib.error, urllib.parse, urllib.request
 request = urllib.request.Request(os.environ['AWS_ENDPOINT_URL'] + '/_modelyard/reset', method='POST')
 try:
     print('unsigned', urllib.request.urlopen(request, timeout=10).status)
 except urllib.error.HTTPError as error:
     print('unsigned', error.code, error.read().decode())
+server = urllib.parse.urlsplit(os.environ['AWS_ENDPOINT_URL'])
+with socket.create_connection((server.hostname, server.port), 10) as raw:
+    head = f'POST /_modelyard/reset HTTP/1.1\\r\\nHost: {server.netloc}\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n'
+    raw.sendall(head.encode() + b'0\\r\\nx-modelyard-front-job: 0\\r\\n\\r\\n')
+    print('with a forged trailer', raw.recv(1000).decode().split()[1])
 try:
     print('another service', urllib.request.urlopen('http://127.0.0.1:%d/', timeout=10).status)
 except urllib.error.URLError as error:
@@ -85,6 +90,7 @@ def test_an_unsigned_request_from_a_job_is_refused_and_no_other_service_in_reach
         other.shutdown()
     [unsigned] = [line for line in log if line.startswith("unsigned")]
     assert unsigned.startswith("unsigned 403"), log
+    assert "with a forged trailer 403" in log
     assert "another service [Errno 111] Connection refused" in log
 
 
