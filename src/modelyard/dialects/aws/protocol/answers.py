@@ -20,7 +20,7 @@ def never() -> None:
 
 
 class Answers:
-    """Belongs to one event loop. ``limit`` is in bytes; the answer that would pass it forgets all others."""
+    """Belongs to one event loop. ``limit`` is in bytes; once they pass it, the next call forgets them all."""
 
     def __init__(self, version: Version, limit: int = 4 << 20) -> None:
         self._version = version
