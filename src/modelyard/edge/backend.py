@@ -191,6 +191,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
         self._transport.set_write_buffer_limits(high=UNSENT)
         self._backend.connections.add(self)
+        if self._backend.is_closing:  # accepted while the end began
+            self.close_when_idle()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         for turn in self._turns:
@@ -387,11 +389,11 @@ class Connection(asyncio.Protocol):
 
 def _request(method: str, target: bytes, raw: list[tuple[bytes, bytes]], body: _Body) -> Request:
     named = [(_name(name), value.decode("latin-1").strip(" \t")) for name, value in raw]
-    # The front writes its own last, at most three of them, and lets none of its client's through.
+    # The front writes its own last, at most three of them, and lets none of its client's through; the last counts.
     own: dict[str, str] = {}
     while named and named[-1][0].startswith(_OWN):
         name, value = named.pop()
-        own[name[len(_OWN) :]] = value
+        own.setdefault(name[len(_OWN) :], value)
     return Request(
         method=method,
         target=target.decode("latin-1"),

@@ -183,6 +183,14 @@ def test_the_next_request_may_come_before_a_stream_that_is_whole_has_ended(world
         assert raw.read().status == 200
 
 
+def test_what_the_front_says_of_its_client_is_said_last(world: World):
+    with world.connect() as raw:
+        raw.send(
+            get("now", *(f"x-modelyard-front-{said}" for said in ("peer: 6.6.6.6", "job: 0", "peer: ::1", "job: 1")))
+        )
+        assert raw.read().headers["x-facts"] == "GET /now ::1 http True"
+
+
 def test_a_request_may_come_in_pieces(world: World):
     whole = get("echo", CHUNKED, method="POST") + b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
     with world.connect() as raw:
@@ -386,6 +394,11 @@ def test_an_end_does_not_outwait_a_stream_that_began_before_it(world: World):
     world.app.gate.set()
     closing.result(5)
     assert busy.is_closed()
+
+
+def test_who_comes_while_the_end_has_begun_does_not_hold_it_up(world: World):
+    world.backend.is_closing = True
+    assert world.connect().is_closed()
 
 
 def test_an_end_does_not_wait_for_ever(world: World):
