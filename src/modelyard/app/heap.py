@@ -12,10 +12,18 @@ import ctypes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
-def settle() -> None:
-    """Set them, where the C library has them; to be called before threads start."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+def for_starting() -> None:
+    """While much is read once: every larger block is mapped by itself and leaves no hole. Before threads start."""
+    _set({_ARENA_MAX: 2, _MMAP_THRESHOLD: 128 << 10, _TRIM_THRESHOLD: 128 << 10})
+
+
+def for_serving() -> None:
+    """While buffers of up to 1 MB come and go: they are used again, for a mapped one costs a fault for each page."""
+    _set({_MMAP_THRESHOLD: 4 << 20, _TRIM_THRESHOLD: 4 << 20})
+
+
+def _set(values: dict[int, int]) -> None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if mallopt is not None:
-        mallopt(_ARENA_MAX, 2)
-        mallopt(_MMAP_THRESHOLD, 128 << 10)
-        mallopt(_TRIM_THRESHOLD, 128 << 10)
+        for name, value in values.items():
+            mallopt(name, value)

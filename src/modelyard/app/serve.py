@@ -72,7 +72,7 @@ def _locked(settings: Settings, ephemeral: bool) -> int:
         os.close(lock)
         raise _not_empty(settings)
     try:
-        heap.settle()
+        heap.for_starting()
         (layout.run / "server.pid").write_text(f"{os.getpid()}\n")
         (layout.run / "server.json").unlink(missing_ok=True)
         return uvloop.run(_Serving(settings, layout, ephemeral).run())
@@ -123,6 +123,7 @@ class _Serving:
         backend = Backend(self._doors)
         await backend.listen(listen_unix(self._layout.server_socket))
         self._yard.start()
+        heap.for_serving()
         self._say_ready()
         await self._ending.wait()
         _log.info("stopping; running jobs are told to end (once more Ctrl-C leaves them no time)")

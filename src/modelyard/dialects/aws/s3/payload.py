@@ -68,6 +68,8 @@ class Stated:
     """The algorithm whose value comes as a trailer."""
     computed: str | None = None
     """An algorithm to compute although nothing was stated."""
+    length: int = 0
+    """Bytes on the wire, chunk heads counted, as far as they were stated."""
 
 
 def stated(request: Request, framing: Framing) -> Stated:
@@ -95,7 +97,8 @@ def stated(request: Request, framing: Framing) -> Stated:
             "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers "
             "were found.",
         )
-    return Stated(framing, _size(request, framing), _md5(request), checksums, trailing)
+    length = _number(request.header("content-length")) or 0
+    return Stated(framing, _size(request, framing), _md5(request), checksums, trailing, length=length)
 
 
 async def take(
@@ -234,16 +237,20 @@ def _take_whole(
 async def _gather(chunks: AsyncIterator[bytes], said: Stated, limit: int = _SMALL) -> bytes | memoryview:
     """A small body as it came over the wire. Chunk heads may add to what was stated, within reason."""
     most = (min(limit, said.size) if said.size is not None else limit) * 2 + (64 << 10)
-    first, rest = b"", bytearray()
+    first, size = b"", 0
+    whole: bytearray | None = None
     async for chunk in chunks:
-        if max(len(first), len(rest)) + len(chunk) > most:
+        if size + len(chunk) > most:
             raise S3Error("InvalidRequest", "The body is longer than was stated")
-        if not first:
+        if not size:
             first = chunk
-            continue
-        # It grows in place: parts that are joined at the end take twice the room.
-        rest += chunk if rest else first + chunk
-    return memoryview(rest) if rest else first
+        else:
+            if whole is None:  # filled as it comes: parts that are joined at the end take twice the room
+                whole = bytearray(min(said.length, most))
+                whole[:size] = first
+            whole[size : size + len(chunk)] = chunk
+        size += len(chunk)
+    return first if whole is None else memoryview(whole)[:size]
 
 
 async def _stream(chunks: AsyncIterator[bytes], sink: _Sink[W]) -> None:
@@ -268,12 +275,16 @@ async def _stream(chunks: AsyncIterator[bytes], sink: _Sink[W]) -> None:
 
 
 def _size(request: Request, framing: Framing) -> int | None:
-    stated = request.header("x-amz-decoded-content-length" if framing.chunked else "content-length")
-    if stated.isascii() and stated.isdigit() and len(stated) < 20:
-        return int(stated)
+    stated = _number(request.header("x-amz-decoded-content-length" if framing.chunked else "content-length"))
+    if stated is not None:
+        return stated
     if framing.chunked or "chunked" not in request.header("transfer-encoding"):
         raise S3Error("MissingContentLength")
     return None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _md5(request: Request) -> str | None:
