@@ -53,7 +53,9 @@ class SqlModelTable:
         return self._one(_BY_NAME, name.casefold())
 
     def list(self, listing: Listing) -> Page[Model]:
-        return self._remembered.get(listing, lambda: self._page(listing))
+        # Not remembered: a page holds a hundred models, and the door remembers its encoded answer within a bound.
+        with self._database.read() as connection:
+            return page(connection, models, listing, _model)
 
     def remove(self, model_id: str) -> bool:
         with self._database.write() as connection:
@@ -67,10 +69,6 @@ class SqlModelTable:
         with self._database.read() as connection:
             row = connection.execute(query, {"value": value}).mappings().first()
             return _model(row) if row is not None else None
-
-    def _page(self, listing: Listing) -> Page[Model]:
-        with self._database.read() as connection:
-            return page(connection, models, listing, _model)
 
 
 def _row(model: Model) -> dict[str, Any]:
