@@ -113,16 +113,14 @@ def test_a_lasting_server_refuses_reset(server: RunningServer) -> None:
 
 def test_env_makes_the_aws_clients_speak_to_it(server: RunningServer) -> None:
     exports = modelyard("env", "--data-dir", str(server.data_dir)).stdout
-    variables = dict(
-        shlex.split(line.removeprefix("export "))[0].split("=", 1) for line in exports.splitlines() if line
-    )
-    assert variables["AWS_ENDPOINT_URL"] == server.url
-    assert Path(variables["SAGEMAKER_USER_CONFIG_OVERRIDE"]).exists()
-    script = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
-    run = subprocess.run(
-        [sys.executable, "-c", script], env=os.environ | variables, capture_output=True, text=True, check=False
-    )
-    assert run.stdout.strip() == "000000000000", run.stderr
+    client = """
+import boto3, os
+assert os.path.exists(os.environ["SAGEMAKER_USER_CONFIG_OVERRIDE"])
+print(os.environ["AWS_ENDPOINT_URL"], boto3.client("sts").get_caller_identity()["Account"])
+"""
+    shell = f"{exports}\nexec {shlex.quote(sys.executable)} -c {shlex.quote(client)}"
+    run = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert run.stdout.split() == [server.url, "000000000000"], run.stderr
 
 
 def test_keys_made_and_deleted_beside_a_running_server_count_at_once(server: RunningServer) -> None:
