@@ -61,12 +61,10 @@ class Sandbox:
             variables=staged.variables, secrets=self.secrets, cpus=2, memory=4 << 30, grace=5,
             network=what.spec.network, readable=(Path(sys.executable).parent.parent,),
         )  # fmt: skip
-        self.launched = time.time()
         self.runner.start(attempt)
         while (seen := self.runner.observe(self.host.folder)).state == "running":
             time.sleep(0.02)
         lines = (self.host.folder / "log" / "algo-1.log").read_text().splitlines()
-        self.stamps = [int(line.partition("\t")[0]) / 1000 for line in lines]
         return seen, [line.partition("\t")[2] for line in lines], self.host.staging.collect(what, self.host.folder)
 
 
@@ -114,18 +112,6 @@ def test_it_trains_without_namespaces_too(sandbox: Sandbox, tier: Literal["landl
     seen, log, left = sandbox.train(what)
     assert (seen.state, seen.exit_code) == ("exited", 0), log
     assert list(unpacked(sandbox.host.inputs.get(str(left.model_artifact)))) == ["model.joblib"]
-
-
-def test_the_first_line_comes_within_a_second(sandbox: Sandbox) -> None:
-    """The best of three counts: what else this machine does is not ours."""
-    took = []
-    for _ in range(3):
-        shutil.rmtree(sandbox.host.folder)
-        sandbox.host.folder.mkdir()
-        _, log, _ = sandbox.train(sandbox.host.script({"train.py": "print('first')"}))
-        assert log[1] == "first"
-        took.append(sandbox.stamps[1] - sandbox.launched)
-    assert min(took) < 1.0, took
 
 
 def test_xgboost_on_abalone_and_torch_on_digits_leave_their_models(sandbox: Sandbox) -> None:
