@@ -39,5 +39,4 @@ def test_every_host_says_what_it_used(journey: Journey) -> None:
         assert sorted(result["Values"]) == pytest.approx(sorted(used[host]))
         assert {point["Unit"] for point in points} <= {"Percent"}
     assert used["algo-3"] == []
-    assert len(used["algo-1"]) == len(used["algo-2"]) == 1
-    assert used["algo-2"][0] > used["algo-1"][0] > 0
+    assert max(used["algo-2"]) > max(used["algo-1"]) >= 0
