@@ -17,13 +17,22 @@ from tests.clients.environments import program
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
 
+FILE = r"(?ms)^`([\w./]+)`\n\n```\w+\n(.*?)^```\n"
+"""A block below a file's name belongs to that file, and runs as the page's commands say."""
+
 
 def blocks(language: str) -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
-        for number, block in enumerate(re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.S | re.M)):
+        text = re.sub(FILE, "", page.read_text())
+        for number, block in enumerate(re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)):
             found.append((f"{page.name}:{number}", block))
     return found
+
+
+def files(page: Path) -> dict[str, str]:
+    """The files that a page shows, each below its name: what the page's commands need beside them."""
+    return dict(re.findall(FILE, page.read_text()))
 
 
 PYTHON = blocks("python")
@@ -70,6 +79,9 @@ def test_shell_of_the_documentation_runs(page: str, tmp_path: Path) -> None:
     Every page is read beside a server: its own, or else one that is started before.
     """
     server = RunningServer(tmp_path / "data")
+    (tmp_path / "work").mkdir()
+    for name, text in next(files(found) for found in PAGES if found.name == page).items():
+        (tmp_path / "work" / name).write_text(text)
     try:
         if not any(name.startswith(page) and is_server(block) for name, block in SHELL):
             server.start()
@@ -93,7 +105,6 @@ def is_server(block: str) -> bool:
 
 def typed(block: str, server: RunningServer, folder: Path) -> None:
     """Run a block in a shell that knows ``modelyard`` and ``aws`` and has a home of its own."""
-    (folder / "work").mkdir(exist_ok=True)
     programs = [str(Path(sys.executable).parent), str(Path(program("awscli", "aws")).parent)]
     variables = {
         "PATH": os.pathsep.join([*programs, os.environ["PATH"]]),
