@@ -1,4 +1,5 @@
-"""The pytest plugin that Modelyard ships: ``modelyard_server``, a real server for your own tests.
+"""The pytest plugin that Modelyard ships: ``modelyard_server``, a real server for your own tests, and
+``modelyard_aws``, which sends a test's AWS clients there.
 
 Owns one ephemeral server for a test session. Everything imported late, because pytest loads every
 installed plugin at each start.
@@ -6,6 +7,7 @@ installed plugin at each start.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,9 @@ import pytest
 
 if TYPE_CHECKING:
     from modelyard.testing.server import RunningServer
+
+_STALE = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+"""What a shell may hold of another account, and what would go before the server's variables."""
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +31,17 @@ def modelyard_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runni
 
     with RunningServer(tmp_path_factory.mktemp("modelyard") / "data", ephemeral=True) as server:
         yield server
+
+
+@pytest.fixture
+def modelyard_aws(modelyard_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> RunningServer:
+    """``modelyard_server``, with this test's environment pointing there: what code under test makes by
+    ``boto3.client("s3")``, and what programs that it starts make, is a client of that server."""
+    import boto3  # noqa: PLC0415
+
+    for name in [*_STALE, *(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_"))]:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in modelyard_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers the credentials that it first saw
+    return modelyard_server
