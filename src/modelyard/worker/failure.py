@@ -15,6 +15,7 @@ TAIL = 64 << 10
 _ERROR = re.compile(
     r"\b\w*(?:Error|Exception)\b|\bTraceback \(most recent call last\)|Invalid requirement|KeyboardInterrupt"
 )
+_SYNTAX = re.compile(r"(?:SyntaxError|IndentationError|TabError): ")
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -41,6 +42,8 @@ def of_script(code: int, command: Sequence[str], tail: str) -> str:
 def _error(tail: str) -> str:
     """From the first line that names an error after the last traceback began, else the last line; each once.
 
+    What cannot be read as Python begins with its file and line, which nothing else says.
+
     >>> _error('x\\nTraceback (most recent call last):\\n  File "a"\\n    raise ValueError("no")\\nValueError: no\\n')
     'raise ValueError("no")\\nValueError: no'
     """
@@ -48,5 +51,7 @@ def _error(tail: str) -> str:
     lines = tail[at:].splitlines()[1:] if at >= 0 else tail.splitlines()
     lines = [line.strip(" :\n") for line in lines if line.strip(" ~^")]
     first = next((number for number, line in enumerate(lines) if _ERROR.search(line)), len(lines) - 1)
+    if lines and _SYNTAX.match(lines[-1]):
+        first = max((number for number, line in enumerate(lines) if line.startswith('File "')), default=first)
     kept = dict.fromkeys(lines[max(first, 0) :])
     return "\n".join(kept).strip()

@@ -33,7 +33,12 @@ while True:
     one.sendall(one.recv(100).upper())
     one.close()
 """
-FAILS = "print('reading the model'); raise ValueError('this is no model')"
+FAILS = "print('reading the model', flush=True); raise SystemExit('this is no model')"
+LOADER = """
+def load(name):
+    opened = [name for name in [name]]
+    raise ValueError(f"{name} is no model\\n  it is a teapot")
+"""
 
 
 class TestPool:
@@ -87,8 +92,17 @@ class TestPool:
     def test_a_dead_worker_quotes_its_last_lines(self, pool: ProcessPool, tmp_path: Path) -> None:
         pool.start(self.worker(tmp_path / "w", FAILS))
         message = self.dead(pool, tmp_path / "w").message
-        assert "reading the model" in message and "ValueError: this is no model" in message
-        assert "exit code 1" in message
+        assert message.endswith("exit code 1: reading the model\nthis is no model")
+
+    def test_what_a_worker_could_not_load_is_named_with_its_place(self, pool: ProcessPool, tmp_path: Path) -> None:
+        code = "import sys; sys.path.insert(0, '/opt/ml/model'); import loader; loader.load('weights')"
+        one = self.worker(tmp_path / "w", code)
+        (tmp_path / "w" / "ml" / "model" / "loader.py").write_text(LOADER)
+        pool.start(one)
+        assert self.dead(pool, tmp_path / "w").message.endswith(
+            "exit code 1: ValueError: weights is no model\n  it is a teapot "
+            '(File "/opt/ml/model/loader.py", line 4, in load)'
+        )
 
     def test_a_worker_whose_supervisor_is_killed_is_dead(self, pool: ProcessPool, tmp_path: Path) -> None:
         pool.start(self.worker(tmp_path / "w", ECHO))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -91,6 +92,17 @@ def test_a_failing_script_is_reported_as_the_toolkit_does(host: Host) -> None:
         f'Command "{sys.executable} train.py -k 1"'
     )
     assert left.model_artifact is None
+
+
+@pytest.mark.parametrize("broken", ["train.py", "columns.py"])
+def test_a_syntax_error_names_file_and_line(host: Host, broken: str) -> None:
+    files = {"train.py": "import columns", "columns.py": ""} | {broken: "print('working')\nraise ValueError('a'"}
+    code, _, left = host.run(host.script(files))
+    assert code == 1
+    said = re.search(r'ErrorMessage "File "(.+)", line 2\n(.+)\n(.+)"\nCommand', str(left.failure))
+    assert said, left.failure
+    assert said[1].endswith(broken)
+    assert said.groups()[1:] == ("raise ValueError('a'", "SyntaxError: '(' was never closed")
 
 
 def test_words_that_the_script_left_itself_stay(host: Host) -> None:

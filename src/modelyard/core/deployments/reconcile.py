@@ -197,7 +197,7 @@ class _Pass:
 
 
 def _cut(reason: str) -> str:
-    """At most 1,024 characters, the end kept: a traceback says there what went wrong."""
+    """At most 1,024 characters: the beginning, which names the fault, and the end of what was printed."""
     if len(reason) <= _REASON_LIMIT:
         return reason
     head = reason[:200]

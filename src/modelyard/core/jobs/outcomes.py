@@ -108,8 +108,7 @@ def _reason(job: Job, seen: Observation, left: Collected, last_line: str | None)
         asked = job.spec.resources
         return (
             f"AlgorithmError: OutOfMemory: the job needed more memory than {asked.instance_type} has here "
-            f"({asked.memory / (1 << 30):.3g} GiB). Use an instance type with more memory, or less data at a time"
-            f", exit code: {seen.exit_code}"
+            f"({asked.memory / (1 << 30):.3g} GiB). Use an instance type with more memory, or less data at a time."
         )
     if left.failure:
         return left.failure[:MAX_FAILURE]

@@ -7,7 +7,9 @@ comes back.
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +28,11 @@ from modelyard.runners.process.spec import Spec
 _WEIGHT = 1.0
 _QUOTED_LINES = 10
 _QUOTED = 4096
+_SEARCHED_LINES = 500
+_UNCAUGHT = 1
+"""The exit code of a worker that could not load its model."""
+_TRACEBACK = "Traceback (most recent call last):"
+_FRAME = re.compile(r'  File ".+", line \d+')
 _GRACE_WITHOUT_SERVER = 30.0
 
 
@@ -57,7 +64,9 @@ class ProcessPool:
             return WorkerObservation("absent")
         if state.state == "running":
             return WorkerObservation("ready" if _is_file(folder / "out" / "ready") else "starting")
-        said = last_lines(folder / "log")
+        code = state.exit["code"] if state.state == "exited" else None
+        said = raised(folder / "log") if code == _UNCAUGHT else ""
+        said = said or last_lines(folder / "log")
         why = state.exit["message"] or state.exit["reason"] if state.state == "exited" else "its supervisor was killed"
         return WorkerObservation("dead", f"{why}: {said}" if said else why)
 
@@ -116,7 +125,24 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def raised(log: Path) -> str:
+    """The exception that ended a worker, and after it the innermost place in the user's own files; empty where the log
+    does not end with a traceback."""
+    lines = [line.text for line in logs.read_page(log, logs.Window(limit=_SEARCHED_LINES, backward=True)).lines]
+    began = max((number for number, line in enumerate(lines) if line == _TRACEBACK), default=len(lines))
+    frames = [number for number in range(began, len(lines)) if _FRAME.match(lines[number])]
+    if not frames:
+        return ""
+    after = next((number for number in range(frames[-1], len(lines)) if not lines[number].startswith(" ")), len(lines))
+    own = [number for number in frames if lines[number].startswith(f'  File "{ML}/')]
+    return f"{_joined(lines[after:])} ({lines[(own or frames)[-1]].strip()})"
+
+
 def last_lines(log: Path) -> str:
     """The text of a log's last lines, for a message."""
     lines = logs.read_page(log, logs.Window(limit=_QUOTED_LINES, backward=True)).lines
-    return "\n".join(line.text for line in lines)[-_QUOTED:].strip()
+    return _joined([line.text for line in lines])
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "\n".join(lines)[-_QUOTED:].strip()

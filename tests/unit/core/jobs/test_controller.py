@@ -70,6 +70,7 @@ def test_too_little_memory_is_named(world: World) -> None:
     world.run(world.controller())
     reason = world.get("fit").failure_reason or ""
     assert reason.startswith("AlgorithmError: OutOfMemory") and "ml.m5.large" in reason and "1 GiB" in reason
+    assert reason.endswith("less data at a time.")
 
 
 def test_a_refused_sandbox_fails_the_job_and_says_why(world: World) -> None:
