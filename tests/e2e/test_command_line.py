@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shlex
@@ -46,6 +47,7 @@ def test_quickstart_keep_leaves_a_server_that_the_next_one_uses(tmp_path: Path) 
         again = modelyard("quickstart", *options)
         assert again.returncode == 0, again.stdout + again.stderr
         assert "Found a server" in again.stdout
+        assert "modelyard serve" not in again.stdout
     finally:
         facts = json.loads((tmp_path / "data" / "run" / "server.json").read_text())
         os.kill(facts["pid"], signal.SIGTERM)
@@ -85,6 +87,39 @@ def test_a_taken_port_is_named(server: RunningServer, tmp_path: Path) -> None:
     assert str(server.port) in run.stderr, run.stderr
     assert "Traceback" not in run.stderr
     assert len(run.stderr.splitlines()) == 1, run.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for options, said in (
+        (("--tls-cert", "/nope.pem"), "--tls-key is not given"),
+        (("--tls-cert", "/nope.pem", "--tls-key", "/nope.pem"), "--tls-cert names /nope.pem"),
+    ):
+        run = modelyard("serve", "--data-dir", str(tmp_path / "data"), *options)
+        assert (run.returncode, said in run.stderr) == (1, True), run.stderr
+        assert not (tmp_path / "data").exists()
+
+
+def test_the_network_without_tls_is_warned_of(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "data", options=("--host", "0.0.0.0")) as open_server:
+        wait_until(lambda: "0.0.0.0 is open to the network without TLS" in open_server.log())
+
+
+def test_the_version_is_said() -> None:
+    assert modelyard("--version").stdout == f"modelyard {importlib.metadata.version('modelyard')}\n"
+
+
+def test_quickstart_interrupted_says_so_and_leaves_no_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "modelyard", "quickstart", "--data-dir", str(tmp_path / "data")]
+    command += ["--port", str(free_port())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        while "Uploaded" not in (line := run.stdout.readline()):
+            assert line, "it ended"
+        run.send_signal(signal.SIGINT)
+        said, errors = run.communicate(timeout=60)
+    assert (run.returncode, "Interrupted" in said, errors) == (130, True, "")
+    wait_until(lambda: not processes_below(tmp_path))
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])

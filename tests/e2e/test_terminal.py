@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,88 @@ def test_a_data_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
 def test_quickstart_on_a_taken_port_says_so(server: RunningServer, tmp_path: Path) -> None:
     run = modelyard("quickstart", "--data-dir", str(tmp_path / "data"), "--port", str(server.port))
     assert f"port {server.port} of 127.0.0.1 is in use" in one_line(run)
+    assert not (tmp_path / "data").exists()
+
+
+READING = (
+    ("keys", "list"),
+    ("keys", "delete", "x"),
+    ("jobs", "list"),
+    ("jobs", "stop", "x"),
+    ("models", "get", "x"),
+    ("endpoints", "delete", "x"),
+    ("logs", "x"),
+)
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_what_only_looks_makes_no_data_directory(command: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "typo"
+    said = one_line(modelyard(*command, "--data-dir", str(folder)))
+    assert f"no data directory at {folder}; `modelyard serve --data-dir {folder}` makes one" in said
+    assert not folder.exists()
+
+
+def test_env_before_the_first_serve_says_that_none_runs(tmp_path: Path) -> None:
+    run = modelyard("env", "--data-dir", str(tmp_path / "data"))
+    assert run.returncode == 0
+    assert "export AWS_ACCESS_KEY_ID=" in run.stdout
+    assert f"no server runs here yet; `modelyard serve --data-dir {tmp_path / 'data'}` starts it" in run.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_said_to_be_the_data_directory() -> None:
+    for command in ("serve", "env", "quickstart"):
+        said = modelyard(command, "--data-dir", "/proc/foo").stderr
+        assert "the data directory /proc/foo cannot be made: " in said
+        assert len(said.splitlines()) == 1, said
+
+
+def test_a_job_that_never_started_says_why(terminal: At, journey: Journey) -> None:
+    journey.start_training("nobody/has:this", journey.upload_source("print('never')"))
+    reason = journey.wait()["FailureReason"]
+    run = terminal.run("logs", journey.name)
+    assert (run.returncode, run.stdout) == (0, "")
+    assert reason in run.stderr, "its lines are as long as they are"
+    shown = json.loads(terminal.says("jobs", "get", "--json", journey.name))
+    assert (shown["state"], shown["seconds"], shown["made_at"]) == ("failed", None, "sagemaker")
+
+
+def test_a_followed_job_that_failed_ends_with_why_and_exit_code_1(terminal: At, journey: Journey) -> None:
+    journey.start_training(SKLEARN, journey.upload_source("print('before', flush=True); raise SystemExit(3)"))
+    reason = journey.wait()["FailureReason"]
+    command = [sys.executable, "-m", "modelyard", "logs", "-f", journey.name, *terminal.where]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60)
+    assert run.returncode == 1
+    assert "before" in run.stdout.splitlines()
+    assert run.stdout.index("before\n") < run.stdout.index("Failed\n") < run.stdout.index(reason)
+
+
+def test_what_was_done_is_said(terminal: At, journey: Journey) -> None:
+    journey.create_model(journey.name, SKLEARN, f"s3://{journey.bucket}/none/model.tar.gz", "")
+    assert terminal.says("models", "delete", journey.name) == f"model {journey.name} is deleted\n"
+    made = json.loads(terminal.says("keys", "create", "--json"))["access_key"]
+    assert terminal.says("keys", "delete", made) == f"key {made} is deleted\n"
+
+
+def test_the_key_of_env_is_told_apart_when_it_is_deleted(tmp_path: Path) -> None:
+    where = ("--data-dir", str(tmp_path / "data"))
+    modelyard("env", *where)
+    [default] = json.loads(modelyard("keys", "list", "--json", *where).stdout)
+    modelyard("keys", "create", *where)
+    assert 'run eval "$(modelyard env)" again' in modelyard("keys", "delete", default["id"], *where).stdout
+
+
+def test_variants_are_objects(terminal: At, journey: Journey) -> None:
+    journey.deploy(SKLEARN, f"s3://{journey.bucket}/none/model.tar.gz", "")
+    shown = json.loads(terminal.says("endpoints", "get", "--json", journey.name))
+    assert shown["variants"] == [{"name": "AllTraffic", "weight": 0.0, "workers": 0}]
+    assert "name AllTraffic, weight 0, workers 0" in terminal.says("endpoints", "get", journey.name)
+
+
+def test_a_piped_table_is_as_wide_as_what_is_in_it(terminal: At, journey: Journey) -> None:
+    name, image = f"{journey.name}-{'n' * 30}", f"modelyard/serving-{'i' * 100}:1"
+    journey.create_model(name, image, f"s3://{journey.bucket}/none/model.tar.gz", "")
+    [row] = [line for line in terminal.says("models", "list").splitlines() if name in line]
+    assert row.split()[:3] == [name, image, "sagemaker"]
+    assert f" {image}\n" in terminal.says("models", "get", name)
+    terminal.says("models", "delete", name)

@@ -5,9 +5,10 @@ Owns opening the house for one change and closing it again. Refuses to know how 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from modelyard.app.house import open_house
+from modelyard.app.house import House, open_existing_house, open_house
 from modelyard.app.settings import Settings
 
 
@@ -26,7 +27,7 @@ def create_key(given: dict[str, Any], name: str, bearer: bool) -> dict[str, Any]
 
 def list_keys(given: dict[str, Any]) -> list[dict[str, Any]]:
     """The keys without their secrets."""
-    house = open_house(Settings(**given))
+    house = open_existing_house(Settings(**given))
     try:
         return [
             {"id": info.id, "kind": info.kind, "name": info.name, "created": info.created} for info in house.keys.list()
@@ -35,10 +36,17 @@ def list_keys(given: dict[str, Any]) -> list[dict[str, Any]]:
         house.close()
 
 
-def delete_key(given: dict[str, Any], key_id: str) -> None:
-    """End a key and its sessions. Raises NotFound, and Invalid for the last signing key."""
-    house = open_house(Settings(**given))
+def delete_key(given: dict[str, Any], key_id: str) -> bool:
+    """End a key and its sessions; whether it is the one that ``modelyard env`` exports. Raises NotFound, and Invalid
+    for the last signing key."""
+    house = open_existing_house(Settings(**given))
     try:
         house.keys.delete(key_id)
+        return _exported(house) == key_id
     finally:
         house.close()
+
+
+def _exported(house: House) -> str | None:
+    path = house.layout.credentials
+    return str(json.loads(path.read_text())["access_key"]) if path.exists() else None

@@ -106,7 +106,7 @@ def _extras() -> Iterator[Finding]:
         try:
             yield Finding(f"extra {extra}", "ok", f"{distribution} {importlib.metadata.version(distribution)}")
         except importlib.metadata.PackageNotFoundError:
-            mend = f"pip install 'modelyard[{extra}]'"
+            mend = f"pip install 'modelyard[{extra}]' (in a checkout: pip install '.[{extra}]')"
             yield Finding(f"extra {extra}", "warning", f"{distribution} is not installed; its images are refused", mend)
 
 

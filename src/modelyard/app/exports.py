@@ -60,6 +60,11 @@ def shell_exports(given: dict[str, Any]) -> str:
     return "\n".join([f"unset {unset}", *(f"export {name}={shlex.quote(value)}" for name, value in variables.items())])
 
 
+def server_runs(given: dict[str, Any]) -> bool:
+    """Whether a server runs on the data directory."""
+    return is_locked(Layout(Settings(**given).data_dir).server_lock)
+
+
 def _url(settings: Settings) -> str:
     """Where the server that runs answers; without one, where the next will. Raises Unavailable when nobody can know."""
     layout = Layout(settings.data_dir)

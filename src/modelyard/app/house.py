@@ -7,6 +7,7 @@ same data directory beside it; SQLite serves them all.
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 
 from modelyard.app.layout import Layout
@@ -16,6 +17,7 @@ from modelyard.app.supervisor import COMMAND as SUPERVISOR
 from modelyard.base.changes import Changes
 from modelyard.base.clock import SystemClock
 from modelyard.base.disk import RealDisk, held, write_durably
+from modelyard.base.errors import Unavailable
 from modelyard.base.ids import RandomIds
 from modelyard.core.artifacts.archives import ArchiveLimits
 from modelyard.core.artifacts.inputs import ArtifactInputs
@@ -136,6 +138,17 @@ def open_house(settings: Settings) -> House:
         notebooks=NotebookService(SqlNotebookTable(database), lifecycle_table, clock, ids),
         lifecycle_configs=LifecycleConfigService(lifecycle_table, clock, ids),
     )
+
+
+def open_existing_house(settings: Settings) -> House:
+    """As ``open_house``, for what only looks or mends: it makes no data directory, which would hide a misspelt name.
+
+    Raises Unavailable when there is none."""
+    folder = settings.data_dir
+    if not Layout(folder).catalogue.exists():
+        command = f"modelyard serve --data-dir {shlex.quote(str(folder))}"
+        raise Unavailable(what=f"no data directory at {folder}; `{command}` makes one")
+    return open_house(settings)
 
 
 def _site(settings: Settings, layout: Layout, clock: SystemClock, disk: RealDisk) -> Site:

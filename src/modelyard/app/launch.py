@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -50,6 +51,7 @@ def launch(settings: Settings, timeout: float = 30) -> LaunchedServer:
     layout = Layout(settings.data_dir)
     if is_locked(layout.server_lock):
         return _running(layout)
+    new = not layout.root.exists()
     layout.make()
     log = layout.run / "server.log"
     command = [sys.executable, "-m", "modelyard", "serve", "--data-dir", str(settings.data_dir)]
@@ -58,15 +60,30 @@ def launch(settings: Settings, timeout: float = 30) -> LaunchedServer:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
+    try:
+        if url := _awaited(process, layout, timeout):
+            return LaunchedServer(url, process.pid, started_here=True)
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
+    ended = process.poll() is not None
+    process.terminate()
+    last = log.read_text(errors="replace").strip().rpartition("\n")[2].removeprefix("modelyard: ")
+    if new and ended:
+        shutil.rmtree(layout.root, ignore_errors=True)
+        raise Unavailable(what=f"the server did not start: {last or 'it said nothing'}")
+    raise Unavailable(what=f"the server did not start: {last or 'it said nothing'} (see {log})")
+
+
+def _awaited(process: subprocess.Popen[bytes], layout: Layout, timeout: float) -> str | None:
+    """Where the new server answers, once it does; None when it ends or the time does."""
     end = time.monotonic() + timeout
     while time.monotonic() < end and process.poll() is None:
         url = described_url(layout)
         if url is not None and _healthy(url):
-            return LaunchedServer(url, process.pid, started_here=True)
+            return url
         time.sleep(0.05)
-    process.terminate()
-    last = log.read_text(errors="replace").strip().rpartition("\n")[2].removeprefix("modelyard: ")
-    raise Unavailable(what=f"the server did not start: {last or 'it said nothing'} (see {log})")
+    return None
 
 
 def described_url(layout: Layout) -> str | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.base.errors import Unavailable
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -60,7 +62,11 @@ class Layout:
         return self.run / "server.lock"
 
     def make(self) -> None:
-        """Create the folders, readable by their owner alone."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.keys, self.blobs, self.jobs, self.endpoints, self.environments, self.run):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        """Create the folders, readable by their owner alone. Raises Unavailable, naming the directory."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.keys, self.blobs, self.jobs, self.endpoints, self.environments, self.run):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            why = f"{error.strerror} ({error.filename})"
+            raise Unavailable(what=f"the data directory {self.root} cannot be made: {why}") from error

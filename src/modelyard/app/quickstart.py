@@ -6,11 +6,15 @@ Owns the story that a new user sees. Every step is a call that any AWS client co
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -26,6 +30,8 @@ from modelyard.base.errors import Unavailable
 from modelyard.core.jobs.packing import packed
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended, as shells have it."""
 FLOWERS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
 
 
@@ -33,11 +39,19 @@ def quickstart(given: dict[str, Any], keep: bool) -> int:
     """Run it; the exit code. ``given`` are settings from the command line; ``keep`` leaves the server running."""
     settings = Settings(**given)
     console = Console(highlight=False)
-    console.print(f"[bold]Modelyard[/] keeps its data in {settings.data_dir}")
+    try:
+        return _told(settings, _Next(given), console, keep)
+    except KeyboardInterrupt:
+        console.print(f"Interrupted; what it had made stays in {escape(str(settings.data_dir))}", soft_wrap=True)
+        return INTERRUPTED
+
+
+def _told(settings: Settings, then: _Next, console: Console, keep: bool) -> int:
+    console.print(f"[bold]Modelyard[/] keeps its data in {escape(str(settings.data_dir))}", soft_wrap=True)
     server = launch(settings)
     console.print(f"{'Started' if server.started_here else 'Found'} a server at [bold]{server.url}[/]")
     try:
-        story = _Story(settings, server, console)
+        story = _Story(settings, server, console, then)
         story.train()
         story.deploy()
         story.predict()
@@ -48,12 +62,33 @@ def quickstart(given: dict[str, Any], keep: bool) -> int:
     finally:
         if server.started_here and not keep:
             server.stop()
-            console.print("Stopped the server; [bold]modelyard quickstart --keep[/] leaves it running.")
+            console.print("Stopped the server; with [bold]--keep[/] it goes on.")
     return 0
 
 
+class _Next:
+    """Lines to type after this command, as they work in this shell and for these settings."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        names = [name for name in ("data_dir", "port") if name in given]
+        options = {name: f" --{name.replace('_', '-')} {shlex.quote(str(given[name]))}" for name in names}
+        self.where = options.get("data_dir", "")
+        self.modelyard = command()
+        self.serve = f"{self.modelyard} serve{''.join(options.values())}"
+        self.env = f'eval "$({self.modelyard} env{self.where})"'
+
+
+def command() -> str:
+    """How a shell calls the ``modelyard`` that runs here: by its name where that is it, else by its path."""
+    own = Path(sys.executable).with_name("modelyard")
+    if not own.exists():
+        return f"{shlex.quote(sys.executable)} -m modelyard"
+    found = shutil.which("modelyard")
+    return "modelyard" if found and Path(found).resolve() == own.resolve() else shlex.quote(str(own))
+
+
 class _Story:
-    def __init__(self, settings: Settings, server: LaunchedServer, console: Console) -> None:
+    def __init__(self, settings: Settings, server: LaunchedServer, console: Console, then: _Next) -> None:
         variables = client_variables(settings, server.url)
         self._session = boto3.Session(
             aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
@@ -63,7 +98,8 @@ class _Story:
         self._url = server.url
         self._sagemaker = self._client("sagemaker")
         self._console = console
-        self._data_dir = settings.data_dir
+        self._then = then
+        self._serves_on = not server.started_here
         self._bucket = "quickstart"
         self._name = f"iris-{uuid.uuid4().hex[:8]}"
         self._role = f"arn:aws:iam::{settings.account_id}:role/{settings.default_role}"
@@ -181,23 +217,25 @@ class _Story:
         predicted = json.loads(answer["Body"].read())
         for flower, species in zip(FLOWERS, predicted, strict=True):
             self._say(f"  {flower} -> [bold]{species}[/]")
-        self._say(f"Predicted by POST {self._url}/endpoints/{self._name}/invocations")
+        path = f"/endpoints/{self._name}/invocations"
+        self._say(f"Predicted by boto3's invoke_endpoint: POST {path}, signed (unsigned it is refused)")
 
     def tidy(self) -> None:
         self._sagemaker.delete_endpoint(EndpointName=self._name)
         self._sagemaker.delete_endpoint_config(EndpointConfigName=self._name)
         self._sagemaker.delete_model(ModelName=self._name)
-        self._say(
-            'Try next: [bold]modelyard serve[/], then [bold]eval "$(modelyard env)"[/] and your own boto3 script.'
-        )
+        serve = "" if self._serves_on else f"[bold]{escape(self._then.serve)}[/], then "
+        self._say(f"Try next: {serve}[bold]{escape(self._then.env)}[/] and your own boto3 script.")
 
     def say_how_to_go_on(self) -> None:
-        self._say(
-            f"The server goes on at {self._url}. Try next:\n"
-            f"  modelyard logs {self._name} --data-dir {self._data_dir}\n"
-            f"  modelyard endpoints list --data-dir {self._data_dir}\n"
-            f'  eval "$(modelyard env --data-dir {self._data_dir})" && aws sagemaker list-training-jobs'
+        modelyard, where = self._then.modelyard, self._then.where
+        lines = (
+            f"The server goes on at {self._url}. Try next:",
+            f"  {modelyard} logs {self._name}{where}",
+            f"  {modelyard} endpoints list{where}",
+            f"  {self._then.env} && aws sagemaker list-training-jobs",
         )
+        self._say(escape("\n".join(lines)))
 
 
 def _iris() -> bytes:

@@ -20,7 +20,7 @@ from typing import Any
 import uvloop
 
 from modelyard.app import heap
-from modelyard.app.fronts import Front, answers_anonymous
+from modelyard.app.fronts import Front, answers_anonymous, is_loopback
 from modelyard.app.house import default_key, open_house
 from modelyard.app.http import Doors
 from modelyard.app.launch import server_url
@@ -51,7 +51,11 @@ def serve(given: dict[str, Any], ephemeral: bool = False) -> int:
 def _settings(given: dict[str, Any]) -> Settings:
     settings = Settings(**given)
     if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise Invalid(what="--tls-cert and --tls-key go together")
+        lacking = "--tls-cert" if settings.tls_cert is None else "--tls-key"
+        raise Invalid(what=f"--tls-cert and --tls-key go together, and {lacking} is not given")
+    for option, path in (("--tls-cert", settings.tls_cert), ("--tls-key", settings.tls_key)):
+        if path is not None and not path.is_file():
+            raise Invalid(what=f"{option} names {path}, and there is no such file")
     return settings
 
 
@@ -61,6 +65,7 @@ def _not_empty(settings: Settings) -> Invalid:
 
 def _locked(settings: Settings, ephemeral: bool) -> int:
     layout = Layout(settings.data_dir)
+    new = not layout.root.exists()
     layout.make()
     lock = try_lock(layout.server_lock)
     if lock is None:
@@ -71,15 +76,17 @@ def _locked(settings: Settings, ephemeral: bool) -> int:
         # Somebody else's data came between the look into the folder and its lock.
         os.close(lock)
         raise _not_empty(settings)
+    serving = _Serving(settings, layout, ephemeral)
     try:
         heap.for_starting()
         (layout.run / "server.pid").write_text(f"{os.getpid()}\n")
         (layout.run / "server.json").unlink(missing_ok=True)
-        return uvloop.run(_Serving(settings, layout, ephemeral).run())
+        return uvloop.run(serving.run())
     finally:
         (layout.run / "server.json").unlink(missing_ok=True)
         (layout.run / "server.pid").unlink(missing_ok=True)
-        if ephemeral:
+        if ephemeral or (new and not serving.answered):
+            # Nobody had a use of what a start that failed made, and it would look like an installation.
             shutil.rmtree(layout.root, ignore_errors=True)
         os.close(lock)
 
@@ -100,6 +107,8 @@ class _Serving:
         self._url = server_url(settings)
         self._ending = asyncio.Event()
         self._hurried = ephemeral
+        self.answered = False
+        """Whether it has been ready."""
 
     async def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,6 +133,7 @@ class _Serving:
         await backend.listen(listen_unix(self._layout.server_socket))
         self._yard.start()
         heap.for_serving()
+        self.answered = True
         self._say_ready()
         await self._ending.wait()
         _log.info("stopping; running jobs are told to end (once more Ctrl-C leaves them no time)")
@@ -168,3 +178,9 @@ class _Serving:
         facts = {"url": self._url, "pid": os.getpid()}
         write_durably(RealDisk(), self._layout.run / "server.json", json.dumps(facts).encode())
         _log.info("Modelyard answers at %s and keeps its data in %s", self._url, self._settings.data_dir)
+        if self._settings.tls_cert is None and not is_loopback(self._settings.host):
+            _log.warning(
+                "%s is open to the network without TLS: data and predictions travel readable by others; "
+                "give --tls-cert and --tls-key",
+                self._settings.host,
+            )

@@ -97,13 +97,15 @@ class Settings(BaseSettings):
     front_patience: Positive = Field(900.0, description="Seconds after which a front without a server ends")
 
     def __init__(self, **given: Any) -> None:
-        """Raises Invalid, naming each setting that is wrong."""
+        """Raises Invalid, naming each setting that is wrong and the file or variable that it comes from."""
         try:
             super().__init__(**given)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            wrong = "; ".join(_wrong(tuple(map(str, one["loc"])), one["msg"], given) for one in error.errors())
             raise Invalid(what=f"a setting is wrong: {wrong}") from error
-        except (SettingsError, TOMLDecodeError) as error:
+        except TOMLDecodeError as error:
+            raise Invalid(what=f"the settings cannot be read: {_config_file(given)}: {error}") from error
+        except SettingsError as error:
             raise Invalid(what=f"the settings cannot be read: {error}") from error
 
     @classmethod
@@ -118,9 +120,24 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file(init_settings()))
 
 
-def _config_file(given: dict[str, Any]) -> Path | None:
+def _wrong(where: tuple[str, ...], why: str, given: dict[str, Any]) -> str:
+    """What is wrong with one setting, with its source where that is not the command line."""
+    variable = f"MODELYARD_{where[0].upper()}" if where else ""
+    if not where or where[0] in given:
+        source = ""
+    elif variable in os.environ:
+        source = f" ({variable})"
+    else:
+        source = f" (in {_config_file(given)})"
+    return f"{'.'.join(where)}{source}: {why}"
+
+
+def _config_file(given: dict[str, Any]) -> Path:
+    """The settings file, which need not be there. Raises Invalid when MODELYARD_CONFIG names one that is not."""
     named = os.environ.get("MODELYARD_CONFIG")
     if named:
+        if not Path(named).is_file():
+            raise Invalid(what=f"MODELYARD_CONFIG names {named}, and there is no such file; mend it or unset it")
         return Path(named)
     folder = Path(given.get("data_dir") or os.environ.get("MODELYARD_DATA_DIR") or _data_dir())
     return folder / "modelyard.toml"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from modelyard.app.house import House, open_house
+from modelyard.app.house import House, open_existing_house
 from modelyard.app.settings import Settings
 from modelyard.base.paging import Listing
 from modelyard.core.deployments.model import Endpoint
 from modelyard.core.jobs.logs import Window
-from modelyard.core.jobs.model import Job, JobQuery
+from modelyard.core.jobs.model import Job, JobQuery, JobState
 from modelyard.core.jobs.states import TERMINAL
 from modelyard.core.models.model import Model
 
@@ -28,9 +28,9 @@ LOOK_AGAIN = 0.25
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """A line of a job's output, or news of what the job is busy with."""
+    """A line of a job's output, news of what the job is busy with, or, last, why it failed."""
 
-    kind: Literal["line", "news"]
+    kind: Literal["line", "news", "failed"]
     text: str
 
 
@@ -75,21 +75,24 @@ def stop_job(data_dir: Path | None, name: str) -> None:
 
 
 def job_log(data_dir: Path | None, name: str, follow: bool) -> Iterator[LogEvent]:
-    """A job's lines, stream by stream; while following, as they come, with its phases between them."""
+    """A job's lines, stream by stream; while following, as they come, with its phases between them. How it ended
+    comes after the last line."""
     with _house(data_dir) as house:
         read: dict[str, int] = {}
         phase = ""
-        while True:
-            job = house.jobs.get(name, None)
-            if follow and job.phase != phase:
+        job = house.jobs.get(name, None)
+        while follow and job.state not in TERMINAL:
+            if job.phase != phase:
                 phase = job.phase
                 yield LogEvent("news", phase)
             yield from _new_lines(house, job, read)
-            if not follow or job.state in TERMINAL:
-                break
             time.sleep(LOOK_AGAIN)
-        if follow and job.failure_reason:
-            yield LogEvent("news", job.failure_reason)
+            job = house.jobs.get(name, None)
+        yield from _new_lines(house, job, read)
+        if follow:
+            yield LogEvent("news", job.phase)
+        if job.state == JobState.FAILED:
+            yield LogEvent("failed", job.failure_reason or "the job failed")
 
 
 def _new_lines(house: House, job: Job, read: dict[str, int]) -> Iterator[LogEvent]:
@@ -104,7 +107,7 @@ def _new_lines(house: House, job: Job, read: dict[str, int]) -> Iterator[LogEven
 
 @contextmanager
 def _house(data_dir: Path | None) -> Iterator[House]:
-    house = open_house(Settings(data_dir=data_dir) if data_dir else Settings())
+    house = open_existing_house(Settings(data_dir=data_dir) if data_dir else Settings())
     try:
         yield house
     finally:
@@ -112,13 +115,14 @@ def _house(data_dir: Path | None) -> Iterator[House]:
 
 
 def _job_row(job: Job) -> dict[str, Any]:
+    """``seconds``: from when its code began to run until it ended, or until now; None when it never began."""
     return {
         "name": job.name,
         "state": str(job.state),
         "phase": str(job.phase),
-        "made at": job.door,
+        "made_at": job.door,
         "created": job.created,
-        "seconds": round((job.ended or time.time()) - job.started, 1) if job.started else None,
+        "seconds": None if job.started is None else round((job.ended or time.time()) - job.started, 1),
     }
 
 
@@ -137,7 +141,7 @@ def _job_detail(job: Job) -> dict[str, Any]:
 
 def _model_row(model: Model) -> dict[str, Any]:
     images = ", ".join(container.image for container in model.containers)
-    return {"name": model.name, "image": images, "made at": model.door, "created": model.created}
+    return {"name": model.name, "image": images, "made_at": model.door, "created": model.created}
 
 
 def _model_detail(model: Model) -> dict[str, Any]:
@@ -149,13 +153,13 @@ def _endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
         "name": endpoint.name,
         "state": str(endpoint.state),
         "configuration": endpoint.config_name,
-        "made at": endpoint.door,
+        "made_at": endpoint.door,
         "created": endpoint.created,
     }
 
 
 def _endpoint_detail(endpoint: Endpoint) -> dict[str, Any]:
-    variants = [f"{v.name}: weight {v.current_weight:g}, {v.current_count} workers" for v in endpoint.variants]
+    variants = [{"name": v.name, "weight": v.current_weight, "workers": v.current_count} for v in endpoint.variants]
     return _endpoint_row(endpoint) | {
         "id": endpoint.id,
         "modified": endpoint.modified,

@@ -73,7 +73,8 @@ class Unavailable(ModelyardError):
 
 
 class MissingExtra(ModelyardError):
-    """{what} needs {package}, which is not installed: pip install 'modelyard[{extra}]'"""
+    """{what} needs {package}, which is not installed: pip install 'modelyard[{extra}]'
+    (in a checkout: pip install '.[{extra}]')"""
 
     code = "missing_extra"
 

@@ -5,6 +5,7 @@ Owns words and options. Imports app only inside a command, so that ``modelyard -
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +43,24 @@ app = typer.Typer(
 keys = typer.Typer(no_args_is_help=True, help="Keys that sign requests, and bearer tokens.")
 app.add_typer(keys, name="keys")
 nouns.add_to(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"modelyard {version('modelyard')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and exit.")
+    ] = False,
+) -> None:
+    """What holds for every command."""
+
 
 Port = Annotated[int | None, typer.Option(help="TCP port; default 8080.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")]
@@ -85,9 +104,13 @@ def quickstart(
 @app.command()
 def env(data_dir: DataDir = None, host: Host = None, port: Port = None) -> None:
     """Print the exports that point AWS clients here: eval "$(modelyard env)"."""
-    from modelyard.app.exports import shell_exports
+    from modelyard.app.exports import server_runs, shell_exports
 
-    typer.echo(shell_exports(_given(data_dir=data_dir, host=host, port=port)))
+    given = _given(data_dir=data_dir, host=host, port=port)
+    typer.echo(shell_exports(given))
+    if not server_runs(given):
+        options = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir else ""
+        typer.echo(f"modelyard: no server runs here yet; `modelyard serve{options}` starts it", err=True)
 
 
 @app.command()
@@ -127,4 +150,7 @@ def keys_delete(key_id: str, data_dir: DataDir = None) -> None:
     """End a key and every session made from it."""
     from modelyard.app.access import delete_key
 
-    delete_key(_given(data_dir=data_dir), key_id)
+    exported = delete_key(_given(data_dir=data_dir), key_id)
+    typer.echo(f"key {key_id} is deleted")
+    if exported:
+        typer.echo('it was the key of `modelyard env`: run eval "$(modelyard env)" again, which makes another')

@@ -19,6 +19,11 @@ _UNSTOPPABLE = {
 }
 """What is said to who would stop one of a noun that only can be deleted."""
 
+_COLUMNS = {
+    "jobs": "seconds: from when the job's code began to run until it ended or until now; null if it never began."
+}
+"""What a column's name does not say."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add one group for each noun, and ``logs``."""
@@ -30,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 def _group(noun: str) -> typer.Typer:
     group = typer.Typer(no_args_is_help=True, help=f"The {noun} of every API.")
 
-    @group.command("list")
+    @group.command("list", epilog=_COLUMNS.get(noun))
     def list_all(
         limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
         data_dir: DataDir = None,
@@ -42,7 +47,7 @@ def _group(noun: str) -> typer.Typer:
 
         show_table(terminal.list_noun(data_dir, noun, limit), as_json)
 
-    @group.command("get")
+    @group.command("get", epilog=_COLUMNS.get(noun))
     def get(name: str, data_dir: DataDir = None, as_json: AsJson = False) -> None:
         """Show one, by its name or id."""
         from modelyard.app import terminal
@@ -56,6 +61,7 @@ def _group(noun: str) -> typer.Typer:
         from modelyard.app import terminal
 
         terminal.delete_noun(data_dir, noun, name)
+        typer.echo(f"{noun.removesuffix('s')} {name} {'is being' if noun == 'endpoints' else 'is'} deleted")
 
     @group.command("stop", hidden=noun in _UNSTOPPABLE)
     def stop(name: str, data_dir: DataDir = None) -> None:
@@ -65,6 +71,7 @@ def _group(noun: str) -> typer.Typer:
         if noun in _UNSTOPPABLE:
             raise Invalid(what=_UNSTOPPABLE[noun].format(name=name))
         terminal.stop_job(data_dir, name)
+        typer.echo(f"job {name} is told to stop")
 
     return group
 
@@ -74,8 +81,9 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a job's output, with its progress while following."""
+    """Print a job's output; with --follow also its progress, and exit code 1 when the job failed."""
     from modelyard.app import terminal
     from modelyard.cli.show import show_log
 
-    show_log(terminal.job_log(data_dir, job, follow), follow)
+    failed = show_log(terminal.job_log(data_dir, job, follow))
+    raise typer.Exit(int(follow and failed))

@@ -53,3 +53,26 @@ def test_paths_hold_from_every_working_directory(monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     settings = Settings(data_dir=Path("data"), tls_cert=Path("cert.pem"), tls_key=Path("key.pem"))
     assert (settings.data_dir, settings.tls_cert) == (tmp_path / "data", tmp_path / "cert.pem")
+
+
+def test_what_is_wrong_in_a_file_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "modelyard.toml"
+    for text in ("port = 'abc'\n", "prot = 1\n", "port =\n"):
+        file.write_text(text)
+        with pytest.raises(Invalid, match=str(file)):
+            Settings(data_dir=tmp_path)
+
+
+def test_what_is_wrong_in_a_variable_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "modelyard.toml").write_text("port = 1\n")
+    monkeypatch.setenv("MODELYARD_PORT", "abc")
+    with pytest.raises(Invalid, match=r"port \(MODELYARD_PORT\)"):
+        Settings(data_dir=tmp_path)
+    with pytest.raises(Invalid, match="port: "):
+        Settings(data_dir=tmp_path, port="abc")
+
+
+def test_a_named_file_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(Invalid, match=rf"MODELYARD_CONFIG names {tmp_path / 'none.toml'}"):
+        Settings(data_dir=tmp_path)
