@@ -40,6 +40,7 @@ SHELL = blocks("sh")
 
 ELSEWHERE = {
     "README.md:0": "installs from the network: .ci/run runs it as it stands, in a clone; here runs what it does then",
+    "plugins.md:0": "tests/contract/plugins installs that page's files so, into a folder of its own",
     "README.md:1": "these very tests: .ci/run runs what `make test` is made of",
 }
 """Blocks that are not run here, and why."""

@@ -1,11 +1,13 @@
-"""Distributions for the tests: folders with code and a dist-info beside it, put on the path of a server."""
+"""Distributions for the tests, put on the path of a server: the page's example as pip installs it, others as folders
+with code and a dist-info beside it."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import tomllib
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +26,21 @@ def documented() -> dict[str, str]:
 
 
 def toys(folder: Path) -> Path:
-    """The example, as it would be installed."""
-    files = documented()
-    groups = tomllib.loads(files.pop("pyproject.toml"))["project"]["entry-points"]
-    points = {f"{group}:{name}": value for group, named in groups.items() for name, value in named.items()}
-    distribute(
-        folder, "toys", {**points, "modelyard.runners:toy": "toy_runner"}, {"toy_dialect/__init__.py": "", **files}
-    )
+    """The example, installed by pip from what the page shows and nothing else."""
+    for name, text in documented().items():
+        path = folder / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "install", *options, "--target", str(folder / "site"), "."]
+    pip = subprocess.run(command, cwd=folder / "source", capture_output=True, text=True, check=False)
+    assert pip.returncode == 0, pip.stdout + pip.stderr
+    return folder / "site"
+
+
+def toy_runner(folder: Path) -> Path:
+    """A runner, which the page has none of, as it would be installed."""
+    distribute(folder, "toyrunner", {"modelyard.runners:toy": "toy_runner"})
     shutil.copytree(HERE / "toy_runner", folder / "toy_runner")
     return folder
 

@@ -22,7 +22,7 @@ from sklearn.linear_model import LinearRegression
 from modelyard.core.jobs.packing import packed
 from modelyard.testing.server import RunningServer
 
-from .conftest import distribute, on_path, served, toys
+from .conftest import distribute, on_path, served, toy_runner, toys
 
 ROLE = "arn:aws:iam::000000000000:role/ModelyardRole"
 BROKEN = {
@@ -46,7 +46,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One that finds the toy, and broken plug-ins beside it."""
     folder = tmp_path_factory.mktemp("plugins")
     distribute(folder / "broken", "brokenware", BROKEN, BROKEN_FILES)
-    with served(folder, toys(folder / "toys"), folder / "broken", RUNNER="toy") as running:
+    found = toys(folder / "toys"), toy_runner(folder / "runner"), folder / "broken"
+    with served(folder, *found, RUNNER="toy") as running:
         yield running
 
 
@@ -76,13 +77,28 @@ def fetch(url: str, body: bytes | None = None) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
+def make_toy(server: RunningServer) -> str:
+    """The name of a job of the kind ``toy`` that has succeeded."""
+    name = f"Toy-{json.loads(fetch(f'{server.url}/toy/jobs', b'')[1])[:8]}"
+    end = time.monotonic() + 60
+    while ["toy", name, "succeeded"] not in (jobs := json.loads(fetch(f"{server.url}/toy/jobs")[1])):
+        assert time.monotonic() < end, jobs
+        time.sleep(0.05)
+    return name
+
+
+def model_of(server: RunningServer, job: str) -> list[str]:
+    """The names in the model that a job left in the bucket toys."""
+    stored = server.client("s3").get_object(Bucket="toys", Key=f"out/{job}/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(stored)) as archive:
+        return archive.getnames()
+
+
 def test_another_runner_runs_the_jobs_of_every_door(server: RunningServer) -> None:
     server.client("s3").create_bucket(Bucket="toys")
     job = train(server, "toy-job", "toys/train:1")
     assert job["TrainingJobStatus"] == "Completed", job
-    stored = server.client("s3").get_object(Bucket="toys", Key="out/toy-job/output/model.tar.gz")["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(stored)) as archive:
-        assert archive.getnames() == ["weights"]
+    assert model_of(server, "toy-job") == ["weights"]
     logs = server.client("logs")
     group = "/aws/sagemaker/TrainingJobs"
     [stream] = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix="toy-job/")["logStreams"]
@@ -93,16 +109,11 @@ def test_another_runner_runs_the_jobs_of_every_door(server: RunningServer) -> No
 
 
 def test_jobs_of_another_kind_run_and_are_no_training_jobs(server: RunningServer) -> None:
-    made = json.loads(fetch(f"{server.url}/toy/jobs", b"")[1])
-    job = ["toy", f"Toy-{made[:8]}", "succeeded"]
-    end = time.monotonic() + 30
-    while job not in (jobs := json.loads(fetch(f"{server.url}/toy/jobs")[1])):
-        assert time.monotonic() < end, jobs
-        time.sleep(0.05)
+    job = make_toy(server)
     with pytest.raises(ClientError, match="Requested resource not found"):
-        server.client("sagemaker").describe_training_job(TrainingJobName=job[1])
+        server.client("sagemaker").describe_training_job(TrainingJobName=job)
     names = server.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
-    assert job[1] not in [summary["TrainingJobName"] for summary in names]
+    assert job not in [summary["TrainingJobName"] for summary in names]
 
 
 def test_broken_plugins_are_each_named_once_and_stop_nothing_else(server: RunningServer) -> None:
@@ -132,6 +143,12 @@ def test_doctor_names_what_cannot_be_loaded(server: RunningServer, tmp_path: Pat
 def test_the_front_names_the_broken_ones_that_it_loads(server: RunningServer) -> None:
     log = (server.data_dir / "run" / "front.log").read_text()
     assert log.count("brokenware") == 2 * 2  # 'raises' and 'sagemaker', each with the word to uninstall it
+
+
+def test_what_the_page_says_of_its_job_comes_true(tmp_path: Path) -> None:
+    with served(tmp_path, toys(tmp_path / "toys")) as server:
+        job = make_toy(server)
+        assert model_of(server, job) == ["weights"]
 
 
 def test_another_dialect_predicts_with_what_sagemaker_deployed(tmp_path: Path) -> None:
