@@ -82,7 +82,9 @@ def test_shell_of_the_documentation_runs(page: str, tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "data")
     (tmp_path / "work").mkdir()
     for name, text in next(files(found) for found in PAGES if found.name == page).items():
-        (tmp_path / "work" / name).write_text(text)
+        path = tmp_path / "work" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     try:
         if not any(name.startswith(page) and is_server(block) for name, block in SHELL):
             server.start()
@@ -128,6 +130,16 @@ def typed(block: str, server: RunningServer, folder: Path) -> None:
 
 def test_links_of_the_documentation_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+            if target.startswith("http"):
+                continue
+            path, _, heading = target.partition("#")
+            aim = page.parent / path if path else page
+            assert aim.exists(), f"{page.name} links to {target}"
+            assert not heading or heading in headings(aim), f"{page.name} links to {target}"
+
+
+def headings(page: Path) -> set[str]:
+    """The names by which links reach a page's headings."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in found}
