@@ -159,11 +159,19 @@ def test_what_only_looks_makes_no_data_directory(command: tuple[str, ...], tmp_p
     assert not folder.exists()
 
 
-def test_env_before_the_first_serve_says_that_none_runs(tmp_path: Path) -> None:
-    run = modelyard("env", "--data-dir", str(tmp_path / "data"))
+@pytest.mark.parametrize(("command", "made"), [(("env",), "AWS_ACCESS_KEY_ID="), (("keys", "create"), "secret")])
+def test_keys_before_the_first_serve_come_with_word_that_none_runs(
+    command: tuple[str, ...], made: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    run = modelyard(*command, "--data-dir", str(folder))
     assert run.returncode == 0
-    assert "export AWS_ACCESS_KEY_ID=" in run.stdout
-    assert f"no server runs here yet; `modelyard serve --data-dir {tmp_path / 'data'}` starts it" in run.stderr
+    assert made in run.stdout
+    assert f"no server runs on {folder}; `modelyard serve --data-dir {folder}` starts one" in run.stderr
+
+
+def test_beside_a_server_env_says_nothing_of_it(terminal: At) -> None:
+    assert terminal.run("env").stderr == ""
 
 
 def test_a_folder_that_cannot_be_made_is_said_to_be_the_data_directory() -> None:

@@ -60,9 +60,10 @@ def shell_exports(given: dict[str, Any]) -> str:
     return "\n".join([f"unset {unset}", *(f"export {name}={shlex.quote(value)}" for name, value in variables.items())])
 
 
-def server_runs(given: dict[str, Any]) -> bool:
-    """Whether a server runs on the data directory."""
-    return is_locked(Layout(Settings(**given).data_dir).server_lock)
+def unserved(given: dict[str, Any]) -> Path | None:
+    """The data directory, when no server runs on it."""
+    folder = Settings(**given).data_dir
+    return None if is_locked(Layout(folder).server_lock) else folder
 
 
 def _url(settings: Settings) -> str:

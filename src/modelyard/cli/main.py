@@ -70,6 +70,15 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def _say_whether_served(given: dict[str, Any]) -> None:
+    """What makes keys may come before the first ``serve``, or name a folder by mistake."""
+    from modelyard.app.exports import unserved
+
+    if folder := unserved(given):
+        command = f"modelyard serve --data-dir {shlex.quote(str(folder))}"
+        typer.echo(f"modelyard: no server runs on {folder}; `{command}` starts one", err=True)
+
+
 @app.command()
 def serve(
     data_dir: DataDir = None,
@@ -104,13 +113,11 @@ def quickstart(
 @app.command()
 def env(data_dir: DataDir = None, host: Host = None, port: Port = None) -> None:
     """Print the exports that point AWS clients here: eval "$(modelyard env)"."""
-    from modelyard.app.exports import server_runs, shell_exports
+    from modelyard.app.exports import shell_exports
 
     given = _given(data_dir=data_dir, host=host, port=port)
     typer.echo(shell_exports(given))
-    if not server_runs(given):
-        options = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir else ""
-        typer.echo(f"modelyard: no server runs here yet; `modelyard serve{options}` starts it", err=True)
+    _say_whether_served(given)
 
 
 @app.command()
@@ -133,7 +140,9 @@ def keys_create(
     from modelyard.app.access import create_key
     from modelyard.cli.show import show_record
 
-    show_record(create_key(_given(data_dir=data_dir), name, bearer), as_json)
+    given = _given(data_dir=data_dir)
+    show_record(create_key(given, name, bearer), as_json)
+    _say_whether_served(given)
 
 
 @keys.command("list")
