@@ -10,7 +10,6 @@ import json
 import os
 import tarfile
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,23 +112,7 @@ def escaped(server: RunningServer) -> list[Path]:
 def deployed(server: RunningServer, model: bytes, source: bytes | None = None) -> dict[str, Any]:
     """The settled endpoint of that model and code."""
     serving = Serving(server)
-    name = f"{serving.name}-{uuid.uuid4().hex[:6]}"
-    variables = {}
-    serving.s3.put_object(Bucket="serving", Key=f"{name}/model.tar.gz", Body=model)
-    if source is not None:
-        serving.s3.put_object(Bucket="serving", Key=f"{name}/source.tar.gz", Body=source)
-        variables = {
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": f"s3://serving/{name}/source.tar.gz",
-        }
-    container = {"Image": SKLEARN, "ModelDataUrl": f"s3://serving/{name}/model.tar.gz", "Environment": variables}
-    serving.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-    variant = {"VariantName": "A", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    serving.sagemaker.create_endpoint_config(
-        EndpointConfigName=name, ProductionVariants=[{**variant, "InitialVariantWeight": 1.0}]
-    )
-    serving.sagemaker.create_endpoint(EndpointName=serving.name, EndpointConfigName=name)
-    return serving.settled()
+    return serving.deploy_config(serving.config_of(serving.variant(model, source)))
 
 
 REFUSED_LINES = (

@@ -39,31 +39,40 @@ class Serving:
         self.s3.create_bucket(Bucket="serving")
         self.name = f"e-{uuid.uuid4().hex[:8]}"
 
-    def config(self, *hooks: str, weights: tuple[float, ...] = (1.0,)) -> str:
-        """A configuration with one variant (A, B, ...) for each hooks' text."""
-        name, variants = f"{self.name}-{uuid.uuid4().hex[:6]}", []
-        for letter, text, weight in zip("ABC", hooks, weights, strict=False):
-            model = f"{name}-{letter}"
-            self.s3.put_object(Bucket="serving", Key=f"{model}/model.tar.gz", Body=_archive(weights="none"))
-            self.s3.put_object(Bucket="serving", Key=f"{model}/source.tar.gz", Body=_archive(**{"inference.py": text}))
+    def variant(self, model: bytes, source: bytes | None, letter: str = "A", weight: float = 1.0) -> dict[str, Any]:
+        """A variant of a new model, of these archives of weights and of code."""
+        name, variables = f"{self.name}-{uuid.uuid4().hex[:6]}", {}
+        self.s3.put_object(Bucket="serving", Key=f"{name}/model.tar.gz", Body=model)
+        if source is not None:
+            self.s3.put_object(Bucket="serving", Key=f"{name}/source.tar.gz", Body=source)
             variables = {
                 "SAGEMAKER_PROGRAM": "inference.py",
-                "SAGEMAKER_SUBMIT_DIRECTORY": f"s3://serving/{model}/source.tar.gz",
+                "SAGEMAKER_SUBMIT_DIRECTORY": f"s3://serving/{name}/source.tar.gz",
             }
-            container = {
-                "Image": SKLEARN,
-                "ModelDataUrl": f"s3://serving/{model}/model.tar.gz",
-                "Environment": variables,
-            }
-            self.sagemaker.create_model(ModelName=model, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-            variant = {"VariantName": letter, "ModelName": model, "InstanceType": "ml.m5.large"}
-            variants.append({**variant, "InitialInstanceCount": 1, "InitialVariantWeight": weight})
-        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
+        container = {"Image": SKLEARN, "ModelDataUrl": f"s3://serving/{name}/model.tar.gz", "Environment": variables}
+        self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        variant = {"VariantName": letter, "ModelName": name, "InstanceType": "ml.m5.large"}
+        return {**variant, "InitialInstanceCount": 1, "InitialVariantWeight": weight}
+
+    def config_of(self, *variants: dict[str, Any]) -> str:
+        """A configuration of these variants."""
+        name = f"{self.name}-{uuid.uuid4().hex[:6]}"
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=list(variants))
         return name
 
-    def deploy(self, *hooks: str, weights: tuple[float, ...] = (1.0,)) -> dict[str, Any]:
-        self.sagemaker.create_endpoint(EndpointName=self.name, EndpointConfigName=self.config(*hooks, weights=weights))
+    def config(self, *hooks: str, weights: tuple[float, ...] = (1.0,)) -> str:
+        """A configuration with one variant (A, B, ...) for each hooks' text."""
+        archives = [(_archive(weights="none"), _archive(**{"inference.py": text})) for text in hooks]
+        three = zip(archives, "ABC", weights, strict=False)
+        return self.config_of(*(self.variant(*pair, letter, weight) for pair, letter, weight in three))
+
+    def deploy_config(self, config: str) -> dict[str, Any]:
+        """The settled endpoint of that configuration."""
+        self.sagemaker.create_endpoint(EndpointName=self.name, EndpointConfigName=config)
         return self.settled()
+
+    def deploy(self, *hooks: str, weights: tuple[float, ...] = (1.0,)) -> dict[str, Any]:
+        return self.deploy_config(self.config(*hooks, weights=weights))
 
     def settled(self) -> dict[str, Any]:
         return self.until(lambda seen: seen["EndpointStatus"] in ("InService", "Failed"))

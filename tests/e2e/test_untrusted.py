@@ -128,20 +128,8 @@ def predict_fn(data, model):
 
 
 def deploy(serving: Serving, model: bytes, hooks: str | None) -> Any:
-    name, variables = serving.name, {}
-    serving.s3.put_object(Bucket="serving", Key=f"{name}/model.tar.gz", Body=model)
-    if hooks is not None:
-        serving.s3.put_object(Bucket="serving", Key=f"{name}/source.tar.gz", Body=_archive(**{"inference.py": hooks}))
-        variables = {
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": f"s3://serving/{name}/source.tar.gz",
-        }
-    container = {"Image": SKLEARN, "ModelDataUrl": f"s3://serving/{name}/model.tar.gz", "Environment": variables}
-    serving.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-    variant = {"VariantName": "A", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    serving.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
-    serving.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    return serving.settled()
+    source = None if hooks is None else _archive(**{"inference.py": hooks})
+    return serving.deploy_config(serving.config_of(serving.variant(model, source)))
 
 
 def test_pickles_run_in_no_process_but_the_worker_and_reach_nothing(server: RunningServer, tmp_path: Path) -> None:

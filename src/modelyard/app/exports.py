@@ -18,6 +18,7 @@ from modelyard.app.layout import Layout
 from modelyard.app.settings import Settings
 from modelyard.base.disk import RealDisk, is_locked, write_durably
 from modelyard.base.errors import Unavailable
+from modelyard.core.identity.variables import client_variables, to_unset
 
 REDIRECT = Path(__file__).with_name("redirect")
 """The folder whose sitecustomize sends here what the SDKs send to AWS whatever the variables say."""
@@ -25,27 +26,13 @@ REDIRECT = Path(__file__).with_name("redirect")
 REMOTE_IMAGE = "modelyard/script:1"
 """The image of functions that ``@remote`` sends, for which the SDK has no default on Python 3.11 and newer."""
 
-_STALE = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-"""What a shell may hold of another account, and what would go before the lines below or make them wrong."""
-
-
-def client_variables(settings: Settings, url: str) -> dict[str, str]:
-    """The variables for any AWS client; makes the default key at first use."""
-    key = ensure_default_key(settings)
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": key["access_key"],
-        "AWS_SECRET_ACCESS_KEY": key["secret"],
-        "AWS_DEFAULT_REGION": settings.region,
-        "AWS_REGION": settings.region,
-    }
-
 
 def shell_exports(given: dict[str, Any]) -> str:
     """Lines for ``eval``; writes the files that they name."""
     settings = Settings(**given)
     url = _url(settings)
-    variables = client_variables(settings, url)
+    key = ensure_default_key(settings)
+    variables = client_variables(url, settings.region, key["access_key"], key["secret"])
     folder = Layout(settings.data_dir).clients
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for variable, name, text in (
@@ -56,7 +43,7 @@ def shell_exports(given: dict[str, Any]) -> str:
         variables[variable] = str(folder / name)
     variables["SAGEMAKER_INTERNAL_IMAGE_URI"] = REMOTE_IMAGE
     variables["PYTHONPATH"] = _python_path(os.environ.get("PYTHONPATH", ""))
-    unset = " ".join([*_STALE, *sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_"))])
+    unset = " ".join(to_unset(os.environ))
     return "\n".join([f"unset {unset}", *(f"export {name}={shlex.quote(value)}" for name, value in variables.items())])
 
 

@@ -59,5 +59,8 @@ class Loop:
             except Exception:  # noqa: BLE001 - the edge of this thread: one failing step must not end the loop
                 failures += 1
                 _log.exception("%s failed; trying again", self._name)
-            self._ending.wait(self._rest)
-            self._woken.wait(pause if not failures else min(pause * 2**failures, max(pause, LONGEST)))
+            if failures:  # whoever wakes it does not mend what failed
+                self._ending.wait(min(pause * 2**failures, max(pause, LONGEST)))
+            else:
+                self._ending.wait(self._rest)
+                self._woken.wait(pause)

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from sklearn.datasets import load_iris
 
-from modelyard.app.exports import client_variables
+from modelyard.app.house import ensure_default_key
 from modelyard.app.launch import LaunchedServer, launch
 from modelyard.app.settings import Settings
 from modelyard.base.errors import Unavailable
@@ -89,11 +89,9 @@ def command() -> str:
 
 class _Story:
     def __init__(self, settings: Settings, server: LaunchedServer, console: Console, then: _Next) -> None:
-        variables = client_variables(settings, server.url)
+        key = ensure_default_key(settings)
         self._session = boto3.Session(
-            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-            region_name=variables["AWS_DEFAULT_REGION"],
+            aws_access_key_id=key["access_key"], aws_secret_access_key=key["secret"], region_name=settings.region
         )
         self._url = server.url
         self._sagemaker = self._client("sagemaker")

@@ -14,6 +14,7 @@ from pathlib import Path
 from modelyard.base.disk import Disk, write_durably
 from modelyard.base.errors import NotFound
 from modelyard.core.identity.service import KeyService
+from modelyard.core.identity.variables import client_variables
 
 
 class JobSessions:
@@ -22,10 +23,9 @@ class JobSessions:
 
     def __init__(self, keys: KeyService, url: str, region: str, authorities: Path | None = None) -> None:
         self._keys = keys
+        self._url = url
         self._region = region
-        self._places = {"AWS_ENDPOINT_URL": url}
-        if authorities is not None:
-            self._places["AWS_CA_BUNDLE"] = str(authorities)
+        self._trusts = {} if authorities is None else {"AWS_CA_BUNDLE": str(authorities)}
 
     def issue(self, principal: str, attempt_id: str, lifetime: float) -> Mapping[str, str]:
         """The variables of a session with the rights of ``principal``; none when that key is gone."""
@@ -33,14 +33,8 @@ class JobSessions:
             session = self._keys.session(principal, lifetime, owner=attempt_id)
         except NotFound:
             return {}
-        return {
-            "AWS_ACCESS_KEY_ID": session.access_key,
-            "AWS_SECRET_ACCESS_KEY": session.secret,
-            "AWS_SESSION_TOKEN": session.session_token or "",
-            "AWS_DEFAULT_REGION": self._region,
-            "AWS_REGION": self._region,
-            **self._places,
-        }
+        key = (session.access_key, session.secret, session.session_token)
+        return client_variables(self._url, self._region, *key) | self._trusts
 
     def revoke(self, attempt_id: str) -> None:
         self._keys.end_sessions(attempt_id)

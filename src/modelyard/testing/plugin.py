@@ -16,9 +16,6 @@ import pytest
 if TYPE_CHECKING:
     from modelyard.testing.server import RunningServer
 
-_STALE = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-"""What a shell may hold of another account, and what would go before the server's variables."""
-
 
 @pytest.fixture(scope="session")
 def modelyard_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
@@ -39,7 +36,9 @@ def modelyard_aws(modelyard_server: RunningServer, monkeypatch: pytest.MonkeyPat
     ``boto3.client("s3")``, and what programs that it starts make, is a client of that server."""
     import boto3  # noqa: PLC0415
 
-    for name in [*_STALE, *(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_"))]:
+    from modelyard.core.identity.variables import to_unset  # noqa: PLC0415
+
+    for name in to_unset(os.environ):
         monkeypatch.delenv(name, raising=False)
     for name, value in modelyard_server.environment.items():
         monkeypatch.setenv(name, value)

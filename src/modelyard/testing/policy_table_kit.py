@@ -13,7 +13,7 @@ from modelyard.base.errors import AlreadyExists
 from modelyard.core.identity.policies import Policy, PolicyTable, PolicyVersion
 
 FIRST, SECOND = PolicyVersion("v1", '{"Statement": []}', 100.0), PolicyVersion("v2", "{}", 200.0)
-POLICY = Policy("made", "ANPA1", "/a/", 100.0, 100.0, "v1", (FIRST,), {"Description": "d"})
+POLICY = Policy("made", "ANPA1", "/a/", 100.0, 100.0, "v1", (FIRST,), 1, {"Description": "d"})
 
 
 class PolicyTableContract:
@@ -36,7 +36,7 @@ class PolicyTableContract:
 
     def test_a_policy_is_put_as_it_becomes(self, table: PolicyTable) -> None:
         table.add(POLICY)
-        changed = replace(POLICY, versions=(FIRST, SECOND), counts="v2", updated=200.0)
+        changed = replace(POLICY, versions=(FIRST, SECOND), made=2, counts="v2", updated=200.0)
         table.put(changed)
         assert table.get("made") == changed
 

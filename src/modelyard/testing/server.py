@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from modelyard.core.identity.variables import client_variables
+
 
 class RunningServer:
     """``modelyard serve`` on ``data_dir`` and a free port of 127.0.0.1.
@@ -101,12 +103,7 @@ class RunningServer:
     def environment(self) -> dict[str, str]:
         """The variables that point clients here."""
         key = json.loads((self.data_dir / "keys" / "credentials.json").read_text())
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": key["access_key"],
-            "AWS_SECRET_ACCESS_KEY": key["secret"],
-            "AWS_DEFAULT_REGION": key["region"],
-        }
+        return client_variables(self.url, key["region"], key["access_key"], key["secret"])
 
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client of this server."""

@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelyard.base.errors import Conflict
+from modelyard.base.ids import Ids
+
+
+def entity_id(kind: str, ids: Ids) -> str:
+    """A new id of the form that IAM gives: a ``kind`` such as AROA (a role) and 17 letters and figures."""
+    return f"{kind}{ids.new_id().replace('-', '').upper()[-17:]}"
 
 
 @dataclass(frozen=True, slots=True)

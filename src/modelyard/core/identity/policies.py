@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from modelyard.base.clock import Clock
 from modelyard.base.errors import LimitExceeded, NotFound
 from modelyard.base.ids import Ids
-from modelyard.core.identity.model import InUse
+from modelyard.core.identity.model import InUse, entity_id
 
 MOST_VERSIONS = 5
 """Versions of one policy that are kept; who wants another deletes one first."""
@@ -31,7 +31,8 @@ class PolicyVersion:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy. ``counts`` is the id of the version in force, ``document`` what its door keeps beside it."""
+    """A policy. ``counts`` is the id of the version in force, ``made`` how many versions it has had, for no id is given
+    twice; ``document`` what its door keeps beside it."""
 
     name: str
     id: str
@@ -40,6 +41,7 @@ class Policy:
     updated: float
     counts: str
     versions: tuple[PolicyVersion, ...]
+    made: int = 1
     document: Mapping[str, Any] = field(default_factory=dict)
 
     def version(self, version_id: str) -> PolicyVersion:
@@ -77,9 +79,9 @@ class PolicyService:
 
     def create(self, name: str, path: str, text: str, document: Mapping[str, Any]) -> Policy:
         """Raises AlreadyExists."""
-        policy_id = f"ANPA{self._ids.new_id().replace('-', '').upper()[-17:]}"
         now = self._clock.now()
-        policy = Policy(name, policy_id, path, now, now, "v1", (PolicyVersion("v1", text, now),), document)
+        first = PolicyVersion("v1", text, now)
+        policy = Policy(name, entity_id("ANPA", self._ids), path, now, now, first.id, (first,), 1, document)
         self._table.add(policy)
         return policy
 
@@ -97,11 +99,11 @@ class PolicyService:
         def add(policy: Policy) -> Policy:
             if len(policy.versions) >= MOST_VERSIONS:
                 raise LimitExceeded(what=f"Cannot exceed quota for PolicyVersionsPerPolicy: {MOST_VERSIONS}")
-            last = int(policy.versions[-1].id[1:])
-            version = PolicyVersion(f"v{last + 1}", text, self._clock.now())
+            number = policy.made + 1
+            version = PolicyVersion(f"v{number}", text, self._clock.now())
             made.append(version)
             in_force = version.id if counts else policy.counts
-            return replace(policy, versions=(*policy.versions, version), counts=in_force)
+            return replace(policy, versions=(*policy.versions, version), made=number, counts=in_force)
 
         self._change(name, add)
         return made[0]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from modelyard.base.clock import Clock
 from modelyard.base.errors import AlreadyExists, Conflict, NotFound
 from modelyard.base.ids import Ids
-from modelyard.core.identity.model import InUse
+from modelyard.core.identity.model import InUse, entity_id
 
 TRUST = json.dumps(
     {
@@ -78,8 +78,7 @@ class RoleService:
         """A role under a name that no role was made under. Raises AlreadyExists, for the default role too."""
         if name == self.default:
             raise AlreadyExists(kind="role", name=name)
-        role_id = f"AROA{self._ids.new_id().replace('-', '').upper()[-17:]}"
-        role = Role(name, role_id, path, trust, self._clock.now(), document)
+        role = Role(name, entity_id("AROA", self._ids), path, trust, self._clock.now(), document)
         self._table.add(role)
         return role
 

@@ -247,6 +247,10 @@ def test_an_older_version_of_a_policy_counts_again(door: Door, key: Credential) 
     assert (made["VersionId"], made["IsDefaultVersion"]) == ("v2", False)
     iam.set_default_policy_version(PolicyArn=arn, VersionId="v2")
     assert iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"] == "v2"
+    for fresh in ("v3", "v4"):  # no id is given twice
+        made = iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(TRUST))["PolicyVersion"]
+        assert made["VersionId"] == fresh
+        iam.delete_policy_version(PolicyArn=arn, VersionId=fresh)
     with pytest.raises(iam.exceptions.NoSuchEntityException):
         iam.set_default_policy_version(PolicyArn=arn, VersionId="v9")
     with pytest.raises(iam.exceptions.NoSuchEntityException):

@@ -5,7 +5,7 @@ Owns columns and indexes, as the migrations make them. Refuses to know that they
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Double, String, Table
+from sqlalchemy import JSON, Column, Double, Integer, String, Table
 
 from modelyard.stores.sql.tables.metadata import metadata
 
@@ -19,5 +19,6 @@ iam_policies = Table(
     Column("updated", Double, nullable=False),
     Column("counts", String(16), nullable=False),
     Column("versions", JSON, nullable=False),
+    Column("made", Integer, nullable=False),
     Column("document", JSON, nullable=False),
 )

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("updated", sa.Double(), nullable=False),
         sa.Column("counts", sa.String(16), nullable=False),
         sa.Column("versions", sa.JSON(), nullable=False),
+        sa.Column("made", sa.Integer(), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_iam_policies"),
     )
