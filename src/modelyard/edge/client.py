@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, Protocol
 
@@ -29,7 +28,7 @@ LINGER = 5.0
 """Seconds for which what a client still sends is thrown away after its last answer, so that it can read that."""
 
 
-class Exchange(ABC):
+class Exchange:
     """One request and its answer. The connection calls ``begin`` when it is the request's turn to be answered,
     at the earliest after the bytes that held its head have been read whole."""
 
@@ -49,8 +48,8 @@ class Exchange(ABC):
         """Bytes of the body that wait for their turn."""
         return 0
 
-    @abstractmethod
-    def begin(self) -> None: ...
+    def begin(self) -> None:
+        raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
         """A piece of the request's body."""
